@@ -1,0 +1,147 @@
+/** Writing into tensors: storages are bound to new nodes, and the tape learns what that means for every view. */
+
+import { Impl, Storage, wrap } from "../base.ts";
+import { category } from "../dtype.ts";
+import { AutogradError, DTypeError, ShapeError } from "../errors.ts";
+import { coversWhole, Node, type UpdateOp } from "../graph/node.ts";
+import { recordNode } from "../graph/runtime.ts";
+import { contiguousView, numel, sameShape, showShape } from "../graph/view.ts";
+import { argOf, convertCopy } from "../ops/apply.ts";
+import type { Tensor } from "../tensor.ts";
+import { isGradEnabled } from "./mode.ts";
+import { attach, edgeOf, GradFn, metaOf, type Edge } from "./tape.ts";
+
+/**
+ * Gives `self` the value that `compute` makes of what it is now, as PyTorch's `name_` methods do. Throws PyTorch's errors
+ * for leaves, for results of another shape or a higher category of dtype, and for tensors with overlapping elements.
+ */
+export function inPlace(name: string, self: Tensor, compute: (before: Tensor) => Tensor): Tensor {
+  checkWritable(name, self);
+  const before = frozen(self);
+  const value = compute(before);
+  assign(name, self, value);
+  return self;
+}
+
+/** `self` as it is now: bound to today's node, with today's place on the tape. */
+export function frozen(self: Tensor): Tensor {
+  const { impl } = self;
+  const edge = edgeOf(self);
+  const copy = new Impl(new Storage(impl.storage.node), impl, impl.dtype);
+  if (edge !== null && edge.fn.variable === null) {
+    copy.gradFn = edge.fn;
+    copy.outputNr = edge.nr;
+  } else if (edge !== null) {
+    // A leaf under noGrad; its accumulator is shared so that formulas recorded on the copy reach the leaf itself.
+    copy.requiresGrad = true;
+    copy.accumulator = edge.fn;
+  }
+  copy.inference = impl.inference;
+  return wrap(copy);
+}
+
+/** Fails where PyTorch refuses to write. */
+export function checkWritable(name: string, self: Tensor): void {
+  const { impl } = self;
+  if (isGradEnabled()) {
+    if (impl.requiresGrad && impl.base === null && impl.gradFn === null)
+      throw new AutogradError(
+        `${name}: a leaf Variable that requires grad is being used in an in-place operation. ` +
+          `Use the operation without the underscore, or do it under noGrad().`,
+      );
+    if (impl.base !== null && impl.base.isLeaf && impl.base.requiresGrad)
+      throw new AutogradError(
+        `${name}: a view of a leaf Variable that requires grad is being used in an in-place operation. ` +
+          `Clone the leaf first, or do it under noGrad().`,
+      );
+    if (impl.base !== null && impl.viewKind !== "view" && (self.requiresGrad || impl.base.requiresGrad))
+      throw new AutogradError(
+        impl.viewKind === "multi-output-view"
+          ? `${name}: Output ${impl.outputNr} of ${self.gradFn?.name ?? "a view"} is a view and is being modified inplace. This view is the output ` +
+              `of a function that returns multiple views. Such functions do not allow the output views to be modified inplace. ` +
+              `You should replace the inplace operation by an out-of-place one.`
+          : `${name}: A view was created in no_grad mode and is being modified inplace with grad mode enabled. ` +
+              `Create the view outside noGrad(), or change it inside.`,
+      );
+  }
+  for (let d = 0; d < impl.shape.length; d++)
+    if (impl.strides[d] === 0 && impl.shape[d]! > 1)
+      throw new ShapeError(
+        `${name}: unsupported operation: more than one element of the written-to tensor refers to a single memory location. ` +
+          `Please clone() the tensor before performing the operation.`,
+      );
+}
+
+/** Binds the storage of `self` so that `self` reads as `value`, and rewrites the history of `self` and its base. */
+function assign(name: string, self: Tensor, value: Tensor): void {
+  const { impl } = self;
+  if (!sameShape(value.shape, impl.shape))
+    throw new ShapeError(
+      `${name}: output with shape ${showShape(impl.shape)} doesn't match the broadcast shape ${showShape(value.shape)}`,
+    );
+  let written = value;
+  if (value.dtype !== impl.dtype) {
+    if (category(value.dtype) > category(impl.dtype))
+      throw new DTypeError(`${name}: result type ${value.dtype} can't be cast to the desired output type ${impl.dtype}`);
+    written = convertCopy(value, impl.dtype);
+  }
+  writeStorage(self, written);
+  const fn = value.gradFn;
+  if (fn === null) {
+    if (impl.base !== null) self.gradFn; // seen anew from the base before its version is taken as current
+    return;
+  }
+  if (impl.base !== null) {
+    const { base } = impl;
+    const replay = impl.replay!;
+    rebase(base, fn, replay);
+    self.gradFn; // seen anew
+  } else {
+    attach(self, fn, value.impl.outputNr);
+  }
+}
+
+/** Writes values of the same shape and dtype; no history. */
+export function writeStorage(self: Tensor, value: Tensor): void {
+  const { impl } = self;
+  const { storage } = impl;
+  const old = storage.node;
+  const source = value.impl.storage.node;
+  if (coversWhole(impl, old.numel) && coversWhole(value.impl, source.numel)) storage.node = source;
+  else if (coversWhole(impl, old.numel)) storage.node = convertCopy(value, impl.dtype).impl.storage.node;
+  else if (numel(impl.shape) > 0) {
+    const op: UpdateOp = {
+      kind: "update",
+      key: `update+${impl.shape.join(",")};${impl.strides.join(",")};${impl.offset}`,
+      hasBase: true,
+      targets: [{ shape: impl.shape, strides: impl.strides, offset: impl.offset }],
+    };
+    const args = [{ node: old, view: contiguousView(old.shape) }, argOf(value)];
+    storage.node = recordNode(new Node(old.backend, op, old.shape, impl.dtype, args));
+  }
+  storage.version++;
+}
+
+/** The base's history after `fn` wrote into one of its views: PyTorch's CopySlices. */
+function rebase(base: Tensor, fn: GradFn, replay: (base: Tensor) => Tensor): void {
+  const before: Edge | null = edgeOf(base);
+  const shape = [...base.shape];
+  // The first input of a function that writes in place is what was there before.
+  const copySlices = new GradFn({
+    name: "CopySlices",
+    edges: [before, ...fn.edges.slice(1)],
+    results: [metaOf(base)],
+    apply: ([g], _saved, needed) => {
+      if (g == null) return fn.edges.map(() => null);
+      const all = g.expand(shape).clone();
+      const inner = fn.run([replay(all).clone()], [fn.edges[0] != null && needed[0]!, ...needed.slice(1)]);
+      if (needed[0]) {
+        const slice = replay(all);
+        if (inner[0] != null) slice.copy_(inner[0]);
+        else slice.zero_();
+      }
+      return [needed[0] ? all : null, ...inner.slice(1)];
+    },
+  });
+  attach(base, copySlices, 0);
+}

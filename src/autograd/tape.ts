@@ -1,0 +1,300 @@
+/** The tape: which operation made a tensor, from which inputs, and the values that its derivative needs. */
+
+import type { Backend } from "../backend/backend.ts";
+import { Impl, wrap } from "../base.ts";
+import type { DType } from "../dtype.ts";
+import { isFloat } from "../dtype.ts";
+import { AutogradError } from "../errors.ts";
+import { showShape } from "../graph/view.ts";
+import type { Tensor } from "../tensor.ts";
+import { isGradEnabled } from "./mode.ts";
+
+/** Gradients, one a result or input; null stands for zero. */
+export type Grads = (Tensor | null)[];
+
+/** Where a gradient goes: result `nr` of the entry `fn`. */
+export interface Edge {
+  readonly fn: GradFn;
+  readonly nr: number;
+}
+
+/** Shape and type of a result, to which incoming gradients are reduced and cast. */
+export interface ResultMeta {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly backend: Backend;
+}
+
+type Hook = (grad: Tensor) => Tensor | null | undefined | void;
+
+let nextSequence = 1;
+
+/** Sequence number of leaf accumulators: they run before everything else that is ready. */
+const FIRST = Number.MAX_SAFE_INTEGER;
+
+/** One entry of the tape. */
+export class GradFn {
+  /** PyTorch's name, such as `MulBackward0`. */
+  readonly name: string;
+  readonly sequence: number;
+  readonly edges: readonly (Edge | null)[];
+  readonly results: readonly ResultMeta[];
+  /** Values that the derivative needs; null once they are released. */
+  saved: readonly SavedTensor[] | null;
+  readonly #apply: (grads: Grads, saved: readonly Tensor[], needed: readonly boolean[]) => Grads;
+  /** The leaf that an `AccumulateGrad` entry adds to. */
+  readonly variable: Tensor | null;
+  /** Hooks on the gradient of each result. */
+  hooks: (Hook[] | undefined)[] = [];
+  /** Results whose gradient is to be kept in `.grad`. */
+  retained: (Tensor | undefined)[] = [];
+  /** The user's line that recorded it, where that was kept. */
+  site: string | null = null;
+
+  constructor(options: {
+    name: string;
+    edges: readonly (Edge | null)[];
+    results: readonly ResultMeta[];
+    saved?: readonly SavedTensor[];
+    apply: (grads: Grads, saved: readonly Tensor[], needed: readonly boolean[]) => Grads;
+    variable?: Tensor;
+  }) {
+    this.name = options.name;
+    this.edges = options.edges;
+    this.results = options.results;
+    this.saved = options.saved ?? [];
+    this.#apply = options.apply;
+    this.variable = options.variable ?? null;
+    this.sequence = options.variable === undefined ? nextSequence++ : FIRST;
+    if (site !== null) this.site = site();
+  }
+
+  /** Entries that the inputs came from, with the position among their results (PyTorch's `next_functions`). */
+  get nextFunctions(): readonly (readonly [GradFn | null, number])[] {
+    return this.edges.map((e) => (e === null ? [null, 0] : [e.fn, e.nr]));
+  }
+
+  /** Gradients of the inputs. Throws if the saved values were released or overwritten. */
+  run(grads: Grads, needed: readonly boolean[]): Grads {
+    if (this.saved === null)
+      throw new AutogradError(
+        `Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed) ` +
+          `in ${this.name}. Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). ` +
+          `Specify { retainGraph: true } if you need to backward through the graph a second time or if you need to access saved tensors after calling backward.`,
+      );
+    return this.#apply(
+      grads,
+      this.saved.map((s) => s.unpack(this)),
+      needed,
+    );
+  }
+
+  /** Lets go of the saved values. Entries that saved nothing can run again, as in PyTorch. */
+  release(): void {
+    if (this.saved !== null && this.saved.length > 0) this.saved = null;
+  }
+
+  toString(): string {
+    return `<${this.name}>`;
+  }
+}
+
+/** Hooks that pack a value when it is saved and unpack it when it is used (`torch.autograd.graph.saved_tensors_hooks`). */
+export interface SavedTensorHooks {
+  pack(tensor: Tensor): unknown;
+  unpack(packed: unknown): Tensor;
+}
+
+const savedHooks: SavedTensorHooks[] = [];
+
+/** Makes the hooks apply to values saved while `body` runs. */
+export function withSavedTensorHooks<R>(hooks: SavedTensorHooks, body: () => R): R {
+  savedHooks.push(hooks);
+  try {
+    return body();
+  } finally {
+    savedHooks.pop();
+  }
+}
+
+/** A value kept for the derivative, with the version it had. */
+export class SavedTensor {
+  readonly #tensor: Tensor | null;
+  readonly #version: number;
+  readonly #packed: unknown;
+  readonly #hooks: SavedTensorHooks | null;
+  /** For a result of the entry itself: which one. The tensor's own history may have moved on since. */
+  readonly #resultNr: number;
+
+  constructor(tensor: Tensor, resultNr: number) {
+    const hooks = savedHooks[savedHooks.length - 1];
+    this.#version = tensor.impl.storage.version;
+    this.#resultNr = resultNr;
+    this.#hooks = hooks ?? null;
+    if (hooks === undefined) {
+      this.#tensor = tensor;
+      this.#packed = null;
+    } else {
+      this.#tensor = null;
+      this.#packed = hooks.pack(tensor.detach());
+    }
+  }
+
+  /** The tensor kept, if no hook packed it. */
+  get tensor(): Tensor | null {
+    return this.#tensor;
+  }
+
+  unpack(owner: GradFn): Tensor {
+    if (this.#hooks !== null) return this.#hooks.unpack(this.#packed);
+    const tensor = this.#tensor!;
+    const { impl } = tensor;
+    const now = impl.storage.version;
+    if (now !== this.#version)
+      throw new AutogradError(
+        `one of the variables needed for gradient computation has been modified by an inplace operation: ` +
+          `[${impl.dtype} ${showShape(impl.shape)}]${this.#resultNr >= 0 ? `, which is output ${this.#resultNr} of ${owner.name},` : ""} ` +
+          `is at version ${now}; expected version ${this.#version} instead. ` +
+          `Hint: clone() the tensor before changing it, or enable anomaly detection to find the operation that failed to compute its gradient.`,
+      );
+    if (this.#resultNr < 0 || impl.gradFn === owner) return tensor;
+    const alias = new Impl(impl.storage, impl, impl.dtype);
+    alias.gradFn = owner;
+    alias.outputNr = this.#resultNr;
+    return wrap(alias);
+  }
+}
+
+/** True if an operation on these inputs has to be recorded. */
+export function needsTape(...inputs: readonly Tensor[]): boolean {
+  if (!isGradEnabled()) return false;
+  for (const input of inputs) if (input.requiresGrad) return true;
+  return false;
+}
+
+/** Where the gradient of a tensor goes; null if it needs none. */
+export function edgeOf(tensor: Tensor): Edge | null {
+  if (!tensor.requiresGrad) return null;
+  const fn = currentGradFn(tensor);
+  if (fn !== null) return { fn, nr: tensor.impl.outputNr };
+  const { impl } = tensor;
+  impl.accumulator ??= new GradFn({
+    name: "AccumulateGrad",
+    edges: [],
+    results: [metaOf(tensor)],
+    apply: () => [],
+    variable: tensor,
+  });
+  return { fn: impl.accumulator, nr: 0 };
+}
+
+export function metaOf(tensor: Tensor): ResultMeta {
+  const { impl } = tensor;
+  return { shape: impl.shape, dtype: impl.dtype, backend: impl.backend };
+}
+
+/** The derivative with respect to one input: the values it needs, and the formula. */
+export type Wrt = readonly [input: Tensor, saved: readonly Tensor[], formula: (g: Tensor, ...saved: Tensor[]) => Tensor | null];
+
+/**
+ * Records an operation with one result. Inputs that need no gradient keep nothing; values that no needed formula uses
+ * are not saved.
+ */
+export function record(name: string, out: Tensor, wrts: readonly Wrt[]): void {
+  if (!isGradEnabled()) return;
+  const edges: (Edge | null)[] = [];
+  const saved: SavedTensor[] = [];
+  const index = new Map<Tensor, number>();
+  let any = false;
+  for (const [input] of wrts) {
+    const edge = edgeOf(input);
+    edges.push(edge);
+    if (edge !== null) any = true;
+  }
+  if (!any) return;
+  checkFloat(name, out);
+  for (let i = 0; i < wrts.length; i++)
+    if (edges[i] !== null)
+      for (const t of wrts[i]![1])
+        if (!index.has(t)) {
+          index.set(t, saved.length);
+          saved.push(new SavedTensor(t, t === out ? 0 : -1));
+        }
+  const plans = wrts.map(([, uses, formula], i) => (edges[i] === null ? null : { uses: uses.map((t) => index.get(t)!), formula }));
+  const fn = new GradFn({
+    name,
+    edges,
+    results: [metaOf(out)],
+    saved,
+    apply: ([g], values, needed) =>
+      plans.map((p, i) => (p === null || !needed[i] || g == null ? null : p.formula(g, ...p.uses.map((u) => values[u]!)))),
+  });
+  attach(out, fn, 0);
+}
+
+/** Records an operation with several results; `apply` gets their gradients and gives those of the inputs. */
+export function recordMany(
+  name: string,
+  outs: readonly Tensor[],
+  inputs: readonly Tensor[],
+  saves: readonly Tensor[],
+  apply: (grads: Grads, saved: readonly Tensor[], needed: readonly boolean[]) => Grads,
+): void {
+  if (!needsTape(...inputs)) return;
+  const edges = inputs.map(edgeOf);
+  const saved = saves.map((t) => new SavedTensor(t, outs.indexOf(t)));
+  const fn = new GradFn({ name, edges, results: outs.map(metaOf), saved, apply });
+  outs.forEach((out, i) => {
+    if (isFloat(out.impl.dtype)) attach(out, fn, i);
+  });
+}
+
+/** Makes `out` result `nr` of an entry. */
+export function attach(out: Tensor, fn: GradFn, nr: number): void {
+  out.impl.gradFn = fn;
+  out.impl.outputNr = nr;
+}
+
+function checkFloat(name: string, out: Tensor): void {
+  if (!isFloat(out.impl.dtype)) throw new AutogradError(`${name}: only floating point tensors can require gradients`);
+}
+
+/**
+ * The entry that made a tensor as it is now. A view whose storage was changed through another tensor is seen anew from its
+ * base.
+ */
+export function currentGradFn(tensor: Tensor): GradFn | null {
+  const { impl } = tensor;
+  const { base } = impl;
+  if (base === null || impl.seenVersion === impl.storage.version) return impl.gradFn;
+  const baseEdge = edgeOf(base);
+  if (baseEdge !== null && base.impl.gradFn !== null) {
+    const replay = impl.replay!;
+    impl.gradFn = new GradFn({
+      name: "AsStridedBackward0",
+      edges: [baseEdge],
+      results: [metaOf(tensor)],
+      apply: ([g]) => [g == null ? null : scatterIntoView(base, replay, g)],
+    });
+    impl.outputNr = 0;
+  }
+  impl.seenVersion = impl.storage.version;
+  return impl.gradFn;
+}
+
+/** A tensor like `base`, zero but for `g` at the view. */
+function scatterIntoView(base: Tensor, replay: (base: Tensor) => Tensor, g: Tensor): Tensor {
+  const zeros = g.newZeros([...base.shape]);
+  replay(zeros).copy_(g);
+  return zeros;
+}
+
+/** Finds the user's line, while a mode that wants it (anomaly detection) is on. */
+let site: (() => string) | null = null;
+
+/** Switches recording of the user's lines. */
+export function setSiteRecorder(recorder: (() => string) | null): (() => string) | null {
+  const before = site;
+  site = recorder;
+  return before;
+}

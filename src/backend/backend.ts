@@ -1,0 +1,109 @@
+/** The interface that every device stands behind. The graph above it knows nothing else of a device. */
+
+import type { DType, HostArray } from "../dtype.ts";
+import type { KernelData, KernelStructure } from "../graph/kernel.ts";
+
+/** Kind of a device. `null` runs nothing: it is for testing schedules and lifetimes. */
+export type DeviceType = "cpu" | "webgpu" | "null";
+
+/** A piece of device memory, owned by exactly one holder, given back by `release`. */
+export interface DeviceBuffer {
+  /** Unique within the process; never used again for another buffer. */
+  readonly id: number;
+  /** Bytes that it can hold (a size class, at least what was asked for). */
+  readonly bytes: number;
+}
+
+/** A compiled (or compiling) kernel structure. */
+export interface Program {
+  readonly structure: KernelStructure;
+}
+
+/** One kernel to run. `buffers` follow the structure's slots. */
+export interface Call {
+  readonly program: Program;
+  readonly data: KernelData;
+  readonly buffers: readonly DeviceBuffer[];
+  /** Non-zero number written to the status word by a failing `checkIndex` or `scatter`; the core maps it to an op. */
+  readonly tag: number;
+}
+
+/** Elements to bring to the host: `count` elements of `dtype` from element `offset` on. */
+export interface ReadRequest {
+  readonly buffer: DeviceBuffer;
+  readonly dtype: DType;
+  readonly offset: number;
+  readonly count: number;
+}
+
+/** What a read brings back. `fault` is the tag of the first failed index check since the last read, or 0. */
+export interface ReadResult {
+  readonly arrays: HostArray[];
+  readonly fault: number;
+}
+
+/** Figures of a backend's memory, bytes. */
+export interface BackendMemory {
+  /** Buffers handed out and not yet released, and their bytes. */
+  readonly usedBuffers: number;
+  readonly usedBytes: number;
+  /** Free buffers kept for reuse, and their bytes. */
+  readonly pooledBuffers: number;
+  readonly pooledBytes: number;
+  /** Most that used and pooled bytes were together since the last reset. */
+  readonly peakBytes: number;
+}
+
+/** Bounds that the scheduler keeps to. */
+export interface BackendLimits {
+  /** Storage buffers that one kernel may bind (the status word not counted). */
+  readonly buffersPerKernel: number;
+  /** Most bytes of one buffer. */
+  readonly maxBufferBytes: number;
+  /**
+   * Whether a kernel may both reduce over `inner` elements and write full values for `outer` rows: a device that gives a row to
+   * one workgroup says no where that leaves it idle.
+   */
+  fusesRows(outer: number, inner: number): boolean;
+}
+
+/** A device: memory, compiled kernels, an ordered queue of work, and reads. All but reads are synchronous to the caller. */
+export interface Backend {
+  readonly type: DeviceType;
+  /** Human-readable adapter or engine, such as "NVIDIA H200 (Vulkan)" or "CPU (JavaScript)". */
+  readonly description: string;
+  /** True if a GPU interface is emulated on the CPU. */
+  readonly isSoftware: boolean;
+  readonly limits: BackendLimits;
+
+  /** True if tensors of this dtype can live here. */
+  supports(dtype: DType): boolean;
+  /** Bytes that `count` elements of `dtype` take in this device's memory (bool and uint8 may be wider than on the host). */
+  bytesFor(dtype: DType, count: number): number;
+
+  /** Memory with undefined content, from the pool where possible. Throws `OutOfMemoryError`. */
+  allocate(bytes: number): DeviceBuffer;
+  /** Gives memory back. Work submitted before still sees its content; the memory is reused only behind it. */
+  release(buffer: DeviceBuffer): void;
+  /** Queues a transfer of host elements (layout of `dtype`) to the start of a buffer; `data` may be changed afterwards. */
+  upload(buffer: DeviceBuffer, dtype: DType, data: HostArray): void;
+
+  /** Compiles a structure, or finds it by its key. Compilation may go on in the background; `run` waits in order. */
+  prepare(structure: KernelStructure): Program;
+  /** Queues kernels, in order, behind everything queued before. Never waits. */
+  run(calls: readonly Call[]): void;
+
+  /** Waits for all that is queued, then gives the elements. Rejects with the device's error if one happened. */
+  read(requests: readonly ReadRequest[]): Promise<ReadResult>;
+  /** The same without waiting, on devices that can (the CPU). */
+  readonly readSync?: (requests: readonly ReadRequest[]) => ReadResult;
+  /** Resolves when all queued work is done; rejects with the device's error if one happened. */
+  synchronize(): Promise<void>;
+
+  memory(): BackendMemory;
+  resetPeakMemory(): void;
+  /** Frees pooled memory down to `bytes`. */
+  trim(bytes: number): void;
+  /** Frees everything; later use throws `DeviceError`. */
+  destroy(): void;
+}

@@ -1,0 +1,95 @@
+/**
+ * What a tensor is made of: a storage (whose content is a node of the program, and changes by rebinding to another
+ * node), a strided view of it, and the tensor's place on the tape.
+ */
+
+import type { Backend } from "./backend/backend.ts";
+import type { GradFn } from "./autograd/tape.ts";
+import type { DType } from "./dtype.ts";
+import type { Node } from "./graph/node.ts";
+import type { View } from "./graph/view.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** Memory that several tensors may be views of. Its value at any moment is a node; writing binds it to a new one. */
+export class Storage {
+  #node: Node;
+  /** Counts in-place changes, so that the tape notices when a saved value was overwritten. */
+  version = 0;
+
+  constructor(node: Node) {
+    this.#node = node;
+    node.owners++;
+  }
+
+  get node(): Node {
+    return this.#node;
+  }
+
+  /** Binds to the node of the new content. */
+  set node(node: Node) {
+    this.#node.owners--;
+    node.owners++;
+    this.#node = node;
+  }
+}
+
+/** How a view came about, which decides whether it may be changed in place. */
+export type ViewKind = "view" | "no-grad-view" | "multi-output-view";
+
+/** The inside of a tensor. */
+export class Impl {
+  readonly storage: Storage;
+  readonly shape: readonly number[];
+  readonly strides: readonly number[];
+  readonly offset: number;
+  readonly dtype: DType;
+
+  /** Set by the user on a leaf. */
+  requiresGrad = false;
+  /** Tape entry that made it, and which of the entry's results it is. */
+  gradFn: GradFn | null = null;
+  outputNr = 0;
+  grad: Tensor | null = null;
+  /** Entry that adds to `grad`, of a leaf. */
+  accumulator: GradFn | null = null;
+  retainsGrad = false;
+  hooks: ((grad: Tensor) => Tensor | null | undefined | void)[] = [];
+  /** Made in inference mode: never on the tape. */
+  inference = false;
+
+  /** The tensor that it is a view of, how to see it so again, and the storage's version that `gradFn` stands for. */
+  base: Tensor | null = null;
+  replay: ((base: Tensor) => Tensor) | null = null;
+  viewKind: ViewKind = "view";
+  seenVersion = 0;
+  /** A name for graphs and messages. */
+  name: string | null = null;
+
+  constructor(storage: Storage, view: View, dtype: DType) {
+    this.storage = storage;
+    this.shape = view.shape;
+    this.strides = view.strides;
+    this.offset = view.offset;
+    this.dtype = dtype;
+  }
+
+  get view(): View {
+    return this;
+  }
+
+  get backend(): Backend {
+    return this.storage.node.backend;
+  }
+}
+
+let construct: ((impl: Impl) => Tensor) | null = null;
+
+/** Registers the class that wraps an `Impl`; called once by the module that defines `Tensor`. */
+export function setTensorClass(make: (impl: Impl) => Tensor): void {
+  construct = make;
+}
+
+/** Wraps an `Impl` as a `Tensor`. */
+export function wrap(impl: Impl): Tensor {
+  return construct!(impl);
+}

@@ -1,0 +1,59 @@
+/**
+ * The errors that Tapegrad throws. Each message names the operation and the values, and says what to do.
+ * `TapegradError` is the base of all of them, so `catch (e) { if (e instanceof TapegradError) ... }` catches every one.
+ */
+
+/** Base class of every error thrown on purpose by this library. */
+export class TapegradError extends Error {
+  override name = "TapegradError";
+}
+
+/** Shapes, sizes or dimensions that do not fit the operation. */
+export class ShapeError extends TapegradError {
+  override name = "ShapeError";
+}
+
+/** An element type that the operation, or the device, does not take. */
+export class DTypeError extends TapegradError {
+  override name = "DTypeError";
+}
+
+/** An argument or option that is not understood: unknown name, wrong kind, value out of its range. */
+export class ArgumentError extends TapegradError {
+  override name = "ArgumentError";
+}
+
+/** An index outside its dimension. */
+export class IndexError extends TapegradError {
+  override name = "IndexError";
+}
+
+/** A device that is missing, cannot do what was asked, or tensors on two devices in one operation. */
+export class DeviceError extends TapegradError {
+  override name = "DeviceError";
+}
+
+/** The device went away; every pending read rejects with this. */
+export class DeviceLostError extends DeviceError {
+  override name = "DeviceLostError";
+}
+
+/** The device could not give the memory asked for, even after the pool was trimmed. */
+export class OutOfMemoryError extends DeviceError {
+  override name = "OutOfMemoryError";
+}
+
+/** A value that was given up: disposed by hand, or overwritten together with what it could be recomputed from. */
+export class DisposedError extends TapegradError {
+  override name = "DisposedError";
+}
+
+/** A misuse of automatic differentiation, in PyTorch's words where it has them. */
+export class AutogradError extends TapegradError {
+  override name = "AutogradError";
+}
+
+/** A matrix that a linear-algebra operation cannot take: singular, or not positive definite. */
+export class LinAlgError extends TapegradError {
+  override name = "LinAlgError";
+}

@@ -1,0 +1,164 @@
+/** The program: nodes whose value never changes, recorded now and run later. */
+
+import type { Backend, DeviceBuffer } from "../backend/backend.ts";
+import type { DType, HostArray } from "../dtype.ts";
+import type { Builder, Value } from "./builder.ts";
+import type { ReduceKind, RoutineName, ValueType } from "./kernel.ts";
+import { numel, type Affine, type View } from "./view.ts";
+
+/** Reads `node` through `view`; without a node the affine number itself is the value (an index). */
+export interface Arg {
+  readonly node: Node | null;
+  readonly view: View;
+}
+
+/** What a map's lowering may ask for besides its arguments. */
+export interface LowerContext {
+  /** Values of the node's scalars. */
+  readonly scalars: readonly Value[];
+  /** Element of table `t` (an argument that is read at computed positions) at a flat element index of type i. */
+  table(t: number, index: Value): Value;
+}
+
+/** An elementwise operation: one value a coordinate, computed from the arguments at that coordinate. */
+export interface MapOp {
+  readonly kind: "map";
+  /** Names the lowering: equal keys, argument dtypes and result dtype lower alike. */
+  readonly key: string;
+  /** Rough number of primitives, for the fuser to tell what is cheap to compute twice. */
+  readonly cost: number;
+  lower(b: Builder, args: readonly Value[], context: LowerContext): Value;
+}
+
+/** Combines over the trailing `innerRank` dimensions of its one argument's view. */
+export interface ReduceOp {
+  readonly kind: "reduce";
+  readonly key: string;
+  readonly reduce: ReduceKind;
+  readonly innerRank: number;
+  /** Shape of the operand as the user sees it, and which of its dimensions are reduced. */
+  readonly fullShape: readonly number[];
+  readonly dims: readonly number[];
+}
+
+/** A kernel of its own; every argument is written out before. */
+export interface RoutineOp {
+  readonly kind: "routine";
+  readonly key: string;
+  readonly name: RoutineName;
+  readonly attrs: Readonly<Record<string, string | number>>;
+  readonly ints: readonly number[];
+  /** True if the result starts as a copy of argument 0 (a whole contiguous node) and is then changed in place. */
+  readonly inPlace: boolean;
+  readonly usesStatus: boolean;
+}
+
+/**
+ * Assembles a result from pieces: argument 0, if `hasBase`, is the whole contiguous node that it starts as (else it starts
+ * undefined); each further argument is written at its target view.
+ */
+export interface UpdateOp {
+  readonly kind: "update";
+  readonly key: string;
+  readonly hasBase: boolean;
+  readonly targets: readonly View[];
+}
+
+/** A value that the host gave. */
+export interface LeafOp {
+  readonly kind: "leaf";
+  readonly key: string;
+}
+
+export type NodeOp = MapOp | ReduceOp | RoutineOp | UpdateOp | LeafOp;
+
+export const LEAF: LeafOp = { kind: "leaf", key: "leaf" };
+
+let nextId = 1;
+
+/** One value of the program: a contiguous array of `shape`. */
+export class Node {
+  /** Increases in the order of recording, which is a topological order. */
+  readonly id = nextId++;
+  readonly backend: Backend;
+  readonly op: NodeOp;
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly numel: number;
+  /** What it is computed from; empty once it has been written out for good. */
+  args: readonly Arg[];
+  /** Arguments that a map reads at computed positions. */
+  tables: readonly Arg[];
+  scalars: readonly number[];
+  scalarTypes: readonly ValueType[];
+  /** Device memory that holds the value, if it has been written out. */
+  buffer: DeviceBuffer | null = null;
+  /** Host copy of the value, in the dtype's layout; the device buffer is then only a cache. */
+  host: HostArray | null = null;
+  /** Recorded nodes that still need this one's value to compute theirs. */
+  uses = 0;
+  /** Storages that are bound to it now. */
+  owners = 0;
+  /** True once what it was computed from has been forgotten. */
+  settled = false;
+  /** Why the value is gone, if it is. */
+  lost: string | null = null;
+  /** The user's line that recorded it, where that was kept. */
+  site: string | null = null;
+
+  constructor(
+    backend: Backend,
+    op: NodeOp,
+    shape: readonly number[],
+    dtype: DType,
+    args: readonly Arg[],
+    scalars: readonly number[] = [],
+    scalarTypes: readonly ValueType[] = [],
+    tables: readonly Arg[] = [],
+  ) {
+    this.backend = backend;
+    this.op = op;
+    this.shape = shape;
+    this.dtype = dtype;
+    this.numel = numel(shape);
+    this.args = args;
+    this.scalars = scalars;
+    this.scalarTypes = scalarTypes;
+    this.tables = tables;
+    for (const arg of args) if (arg.node !== null) arg.node.uses++;
+    for (const arg of tables) if (arg.node !== null) arg.node.uses++;
+  }
+
+  /** True if the value has still to be computed. */
+  get pending(): boolean {
+    return this.buffer === null && this.host === null;
+  }
+
+  /** Forgets what it was computed from: the value is written out and carried on as state. */
+  settle(): void {
+    if (this.args.length > 0 || this.tables.length > 0) this.settled = true;
+    for (const arg of this.args) if (arg.node !== null) arg.node.uses--;
+    for (const arg of this.tables) if (arg.node !== null) arg.node.uses--;
+    this.args = [];
+    this.tables = [];
+  }
+}
+
+/** True if the view reads a contiguous node of `count` elements from its first to its last. */
+export function coversWhole(view: View, count: number): boolean {
+  return view.offset === 0 && numel(view.shape) === count && isRowMajor(view.shape, view.strides);
+}
+
+function isRowMajor(shape: readonly number[], strides: readonly number[]): boolean {
+  let step = 1;
+  for (let d = shape.length - 1; d >= 0; d--) {
+    if (shape[d] !== 1 && strides[d] !== step) return false;
+    step *= shape[d]!;
+  }
+  return true;
+}
+
+/** Text that tells affine accesses apart. */
+export function affineKey(a: Affine): string {
+  return `${a.strides.join(",")}+${a.offset}`;
+}

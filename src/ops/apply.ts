@@ -1,0 +1,171 @@
+/** From tensors to nodes and back: what every operation is made of. */
+
+import type { Backend } from "../backend/backend.ts";
+import { Impl, Storage, wrap } from "../base.ts";
+import { isInferenceModeEnabled } from "../autograd/mode.ts";
+import { isFloat, type DType } from "../dtype.ts";
+import { ArgumentError, DeviceError, DTypeError, ShapeError } from "../errors.ts";
+import { valueType } from "../graph/builder.ts";
+import type { ValueType } from "../graph/kernel.ts";
+import { coversWhole, Node, type Arg, type MapOp, type NodeOp } from "../graph/node.ts";
+import { recordNode } from "../graph/runtime.ts";
+import { contiguousView, expandView, isContiguous, numel, type View } from "../graph/view.ts";
+import { TensorBase } from "../methods/core.ts";
+import type { Tensor } from "../tensor.ts";
+
+/** A new tensor over the whole of a node. */
+export function fromNode(node: Node, shape: readonly number[] = node.shape): Tensor {
+  const impl = new Impl(new Storage(node), contiguousView(shape), node.dtype);
+  if (isInferenceModeEnabled()) impl.inference = true;
+  return wrap(impl);
+}
+
+/** A new tensor that reads the same storage through another view, off the tape. */
+export function aliasOf(tensor: Tensor, view: View): Tensor {
+  const impl = new Impl(tensor.impl.storage, view, tensor.impl.dtype);
+  impl.inference = tensor.impl.inference;
+  return wrap(impl);
+}
+
+/** A copy that costs nothing: a new storage bound to the same node, off the tape. */
+export function snapshot(tensor: Tensor): Tensor {
+  const { impl } = tensor;
+  return wrap(new Impl(new Storage(impl.storage.node), impl, impl.dtype));
+}
+
+/** How a node reads a tensor, seen under a larger shape if one is given. */
+export function argOf(tensor: Tensor, shape: readonly number[] = tensor.impl.shape): Arg {
+  return { node: tensor.impl.storage.node, view: expandView(tensor.impl, shape) };
+}
+
+/** How a node reads its own coordinates: `offset + sum(strides[d] * i[d])` as an int32. */
+export function iota(shape: readonly number[], strides: readonly number[], offset = 0): Arg {
+  return { node: null, view: { shape, strides, offset } };
+}
+
+/** True if the argument is a tensor. */
+export function isTensor(value: unknown): value is Tensor {
+  return value instanceof TensorBase;
+}
+
+/** Fails with the name of the operation unless the argument is a tensor. */
+export function checkTensor(op: string, what: string, value: unknown): Tensor {
+  if (isTensor(value)) return value;
+  const kind = value === null ? "null" : Array.isArray(value) ? "an array" : `a ${typeof value}`;
+  throw new ArgumentError(`${op}: ${what} must be a Tensor, got ${kind}; make one with tensor(...)`);
+}
+
+/** The device that all the tensors are on. */
+export function commonBackend(op: string, tensors: readonly Tensor[]): Backend {
+  const { backend } = tensors[0]!.impl;
+  for (const t of tensors)
+    if (t.impl.backend !== backend)
+      throw new DeviceError(
+        `${op}: tensors are on different devices (${backend.type} and ${t.impl.backend.type}): move one with .to("${backend.type}")`,
+      );
+  return backend;
+}
+
+/** Options of a recorded node beyond its inputs. */
+export interface NodeOptions {
+  readonly scalars?: readonly number[];
+  readonly scalarTypes?: readonly ValueType[];
+  readonly tables?: readonly Arg[];
+}
+
+/** Records a node and gives it as a tensor (off the tape). */
+export function applyNode(
+  backend: Backend,
+  op: NodeOp,
+  shape: readonly number[],
+  dtype: DType,
+  args: readonly Arg[],
+  options: NodeOptions = {},
+): Tensor {
+  if (!backend.supports(dtype))
+    throw new DTypeError(
+      dtype === "float64"
+        ? `float64 lives on the CPU only: use float32, or move the tensor with .to("cpu") first`
+        : `the ${backend.type} device (${backend.description}) has no ${dtype}: use float32`,
+    );
+  const node = new Node(backend, op, shape, dtype, args, options.scalars, options.scalarTypes, options.tables);
+  return fromNode(recordNode(node));
+}
+
+/** Ops by key: a map's lowering is built once for each combination of types. */
+const mapOps = new Map<string, MapOp>();
+
+/** The map with this key, made on first use. */
+export function mapOp(key: string, cost: number, lower: MapOp["lower"]): MapOp {
+  let op = mapOps.get(key);
+  if (op === undefined) {
+    op = { kind: "map", key, cost, lower };
+    mapOps.set(key, op);
+  }
+  return op;
+}
+
+/** Copies a tensor into a new contiguous one of another dtype or shape of broadcasting, off the tape. */
+export function convertCopy(tensor: Tensor, dtype: DType, shape: readonly number[] = tensor.impl.shape): Tensor {
+  const from = tensor.impl.dtype;
+  const op = mapOp(`cast:${from}>${dtype}`, 1, (b, [x]) => b.convert(x!, from, dtype));
+  return applyNode(tensor.impl.backend, op, shape, dtype, [argOf(tensor, shape)]);
+}
+
+/** The same values in row-major order without gaps, off the tape; the tensor's own storage where it is so already. */
+export function denseAlias(tensor: Tensor): Tensor {
+  const { impl } = tensor;
+  return isContiguous(impl.shape, impl.strides) ? tensor : convertCopy(tensor, impl.dtype);
+}
+
+/** The same values as a whole node: contiguous from the first element to the last. */
+export function wholeNode(tensor: Tensor): Node {
+  const { impl } = tensor;
+  const { node } = impl.storage;
+  return coversWhole(impl, node.numel) ? node : convertCopy(tensor, impl.dtype).impl.storage.node;
+}
+
+/** Value types of scalars for a dtype. */
+export function scalarType(dtype: DType): ValueType {
+  return valueType(dtype);
+}
+
+/** A dimension counted from the front; fails with PyTorch's message if there is none such. */
+export function wrapDim(op: string, dim: number, rank: number): number {
+  if (!Number.isInteger(dim)) throw new ArgumentError(`${op}: dim must be an integer, got ${String(dim)}`);
+  const span = Math.max(rank, 1);
+  if (dim < -span || dim >= span)
+    throw new ShapeError(
+      `${op}: Dimension out of range (expected to be in range of [${-span}, ${span - 1}], but got ${dim})`,
+    );
+  return dim < 0 ? dim + span : dim;
+}
+
+/** Several distinct dimensions counted from the front; null or an empty list stands for all of them. */
+export function wrapDims(op: string, dims: number | readonly number[] | null | undefined, rank: number): number[] {
+  const list = dims == null ? [] : typeof dims === "number" ? [dims] : [...dims];
+  if (list.length === 0) return Array.from({ length: rank }, (_, d) => d);
+  const result = list.map((d) => wrapDim(op, d, rank));
+  const seen = new Set<number>();
+  for (const d of result) {
+    if (seen.has(d)) throw new ShapeError(`${op}: dim ${d} appears multiple times in the list of dims`);
+    seen.add(d);
+  }
+  return rank === 0 ? [] : result;
+}
+
+/** Sizes of a new tensor: non-negative integers. */
+export function checkSizes(op: string, sizes: readonly unknown[]): number[] {
+  for (const size of sizes)
+    if (typeof size !== "number" || !Number.isInteger(size) || size < 0)
+      throw new ShapeError(`${op}: sizes must be non-negative integers, got [${sizes.map(String).join(", ")}]`);
+  const shape = sizes as number[];
+  if (numel(shape) > 2 ** 40) throw new ShapeError(`${op}: [${shape.join(", ")}] has too many elements`);
+  return [...shape];
+}
+
+/** Fails unless the tensor is of a floating dtype. */
+export function checkFloating(op: string, tensor: Tensor): void {
+  if (!isFloat(tensor.dtype))
+    throw new DTypeError(`${op}: expected a floating point tensor, got ${tensor.dtype}; convert it with .to("float32")`);
+}

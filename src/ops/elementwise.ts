@@ -1,0 +1,145 @@
+/** Elementwise operations with broadcasting and PyTorch's type promotion. */
+
+import type { Backend } from "../backend/backend.ts";
+import { record, type Wrt } from "../autograd/tape.ts";
+import { category, isFloat, promoteTypes, type DType } from "../dtype.ts";
+import { ArgumentError, DTypeError } from "../errors.ts";
+import { valueType, type Builder, type Value } from "../graph/builder.ts";
+import { broadcastShapes } from "../graph/view.ts";
+import type { Tensor } from "../tensor.ts";
+import { applyNode, argOf, commonBackend, isTensor, mapOp } from "./apply.ts";
+import { UNARY, type UnaryName, type UnaryRow } from "./scalar.ts";
+
+/** A tensor, or a number that takes part in type promotion as a Python number does (integral ones as integers). */
+export type Operand = Tensor | number | boolean;
+
+/** `ExpBackward0` for `exp`, `LogicalNotBackward0` for `logicalNot`. */
+export function backwardName(name: string): string {
+  return `${name[0]!.toUpperCase()}${name.slice(1)}Backward0`;
+}
+
+/** Applies a row of the table of one-operand operations. */
+export function unary(name: UnaryName, x: Tensor): Tensor {
+  const row: UnaryRow = UNARY[name];
+  const from = x.dtype;
+  if (row.noBool === true && from === "bool")
+    throw new DTypeError(`${name}: bool tensors are not supported; use logicalNot() or .to("int32")`);
+  if (name === "bitwiseNot" && isFloat(from)) throw new DTypeError(`bitwiseNot: expected an integer or bool tensor, got ${from}`);
+  const compute: DType = row.result === "float" && !isFloat(from) ? "float32" : from;
+  const to: DType = row.result === "bool" ? "bool" : compute;
+  const op = mapOp(`${name}:${from}`, row.cost, (b, [v]) => {
+    const y = row.lower(b, b.convert(v!, from, compute), []);
+    return to === "uint8" ? b.emit("wrap8", "i", [y]) : y;
+  });
+  const y = applyNode(x.impl.backend, op, x.shape, to, [argOf(x)]);
+  const { grad } = row;
+  if (grad !== undefined && isFloat(to)) {
+    const formula = (g: Tensor, saved?: Tensor): Tensor => grad(g, saved ?? g, []);
+    const saves = row.saves === "x" ? [x] : row.saves === "y" ? [y] : [];
+    record(row.backward ?? backwardName(name), y, [[x, saves, formula]]);
+  }
+  return y;
+}
+
+/** Dtype that a number has in promotion. */
+function numberType(value: number | boolean): DType {
+  return typeof value === "boolean" ? "bool" : Number.isInteger(value) ? "int32" : "float32";
+}
+
+/**
+ * PyTorch's result type: tensors with dimensions count before zero-dimensional ones, those before numbers; a later group matters
+ * only if its category (bool, integer, float) is higher.
+ */
+export function resultType(...operands: readonly Operand[]): DType {
+  let withDims: DType | null = null;
+  let zeroDims: DType | null = null;
+  let numbers: DType | null = null;
+  const join = (a: DType | null, b: DType): DType => (a === null ? b : promoteTypes(a, b));
+  for (const o of operands) {
+    if (!isTensor(o)) numbers = join(numbers, numberType(o));
+    else if (o.impl.shape.length > 0) withDims = join(withDims, o.impl.dtype);
+    else zeroDims = join(zeroDims, o.impl.dtype);
+  }
+  let result = withDims;
+  for (const next of [zeroDims, numbers])
+    if (next !== null) result = result === null ? next : category(next) > category(result) ? promoteTypes(result, next) : result;
+  return result!;
+}
+
+/** Fails unless the argument is a tensor or a number. */
+export function checkOperand(op: string, what: string, value: unknown): Operand {
+  if (isTensor(value) || typeof value === "number" || typeof value === "boolean") return value;
+  const got = value === undefined ? "nothing" : value === null ? "null" : Array.isArray(value) ? "an array" : typeof value;
+  throw new ArgumentError(`${op}: ${what} must be a Tensor or a number, got ${got}; make a tensor with tensor(...)`);
+}
+
+/**
+ * Records an elementwise operation of several operands, each converted to `compute` first. Off the tape.
+ *
+ * `key` names the lowering; together with the dtypes it identifies the compiled form.
+ */
+export function elementwise(
+  name: string,
+  cost: number,
+  operands: readonly Operand[],
+  compute: DType | readonly DType[],
+  result: DType,
+  lower: (b: Builder, args: readonly Value[]) => Value,
+): Tensor {
+  const tensors = operands.filter(isTensor);
+  if (tensors.length === 0) throw new ArgumentError(`${name}: at least one operand must be a Tensor`);
+  const backend: Backend = commonBackend(name, tensors);
+  const shape = tensors.length === 1 ? tensors[0]!.shape : broadcastShapes(name, ...tensors.map((t) => t.shape));
+  const types = operands.map((_, i) => (typeof compute === "string" ? compute : compute[i]!));
+  const kinds = operands.map((o) => (isTensor(o) ? o.dtype : "n"));
+  const op = mapOp(`${name}:${kinds.join(",")}:${types.join(",")}:${result}`, cost, (b, args, { scalars }) => {
+    let tensor = 0;
+    let number = 0;
+    const values = kinds.map((kind, i) => (kind === "n" ? scalars[number++]! : b.convert(args[tensor++]!, kind, types[i]!)));
+    const y = lower(b, values);
+    return result === "uint8" ? b.emit("wrap8", "i", [y]) : y;
+  });
+  const scalars: number[] = [];
+  const scalarTypes: ("f" | "d" | "i" | "u" | "b")[] = [];
+  operands.forEach((o, i) => {
+    if (isTensor(o)) return;
+    scalars.push(Number(o));
+    scalarTypes.push(valueType(types[i]!));
+  });
+  return applyNode(backend, op, shape, result, tensors.map((t) => argOf(t, shape)), { scalars, scalarTypes });
+}
+
+/** The derivative with respect to one operand: what it is computed from (tensors are saved), and the formula. */
+export type OperandRule = readonly [
+  operand: Operand,
+  saved: readonly Operand[],
+  formula: (g: Tensor, ...saved: never[]) => Tensor | null,
+];
+
+/** A rule; the formula gets the saved operands in order, numbers as they are. */
+export function wrt<const S extends readonly Operand[]>(
+  operand: Operand,
+  saved: S,
+  formula: (g: Tensor, ...saved: { -readonly [I in keyof S]: S[I] }) => Tensor | null,
+): OperandRule {
+  return [operand, saved, formula as OperandRule[2]];
+}
+
+/** Records the derivative of an elementwise operation, with respect to those operands that are tensors. */
+export function recordOperands(name: string, out: Tensor, rules: readonly OperandRule[]): void {
+  if (!isFloat(out.dtype)) return;
+  const wrts: Wrt[] = [];
+  for (const [operand, saved, formula] of rules) {
+    if (!isTensor(operand)) continue;
+    const call = formula as (g: Tensor, ...saved: Operand[]) => Tensor | null;
+    wrts.push([
+      operand,
+      saved.filter(isTensor),
+      (g, ...values) => {
+        let next = 0;
+        return call(g, ...saved.map((s) => (isTensor(s) ? values[next++]! : s)));
+      },
+    ]);
+  }
+  record(name, out, wrts);
+}
