@@ -110,7 +110,7 @@ export function splitOptions<O extends object>(
   const result: Record<string, unknown> = {};
   if (values.length > 0 && isOptions(values[values.length - 1])) {
     const options = values.pop() as Record<string, unknown>;
-    const aliases = known.includes("dim" as keyof O & string) ? { axis: "dim" } : {};
+    const aliases: Record<string, string> = (known as readonly string[]).includes("dim") ? { axis: "dim" } : {};
     applyOptions(name, known, aliases, options, result);
   }
   return { values, options: result as Partial<O> };

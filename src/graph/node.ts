@@ -95,6 +95,8 @@ export class Node {
   buffer: DeviceBuffer | null = null;
   /** Host copy of the value, in the dtype's layout; the device buffer is then only a cache. */
   host: HostArray | null = null;
+  /** A node on another device whose value this one is to get; it becomes the host value when it is needed. */
+  transferFrom: Node | null = null;
   /** Recorded nodes that still need this one's value to compute theirs. */
   uses = 0;
   /** Storages that are bound to it now. */

@@ -2,12 +2,14 @@
 
 import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 import type { DType, HostArray } from "../dtype.ts";
-import { DisposedError, IndexError } from "../errors.ts";
+import { DeviceError, DisposedError, IndexError } from "../errors.ts";
 import { LEAF, Node } from "./node.ts";
 import { collect, makePlan, runPlan, signature, type Plan, type PlanHost } from "./plan.ts";
 
 /** Nodes recorded since the last realisation after which everything that nothing else reads is realised. */
 const MAX_PENDING = 4000;
+/** Bytes of a read value up to which the host keeps it. */
+const MAX_REMEMBERED = 4096;
 /** Plans kept for each device; the oldest goes first. */
 const MAX_PLANS = 512;
 
@@ -98,7 +100,7 @@ export function flushRecorded(backend: Backend): void {
   const state = stateOf(backend);
   const { recorded } = state;
   state.recorded = [];
-  const open = recorded.filter((n) => n.pending && n.uses === 0 && n.owners > 0 && n.lost === null);
+  const open = recorded.filter((n) => n.pending && n.uses === 0 && n.owners > 0 && n.lost === null && !needsWaiting([n]));
   if (open.length > 0) realize(open);
 }
 
@@ -107,6 +109,44 @@ export function leafNode(backend: Backend, data: HostArray, shape: readonly numb
   const node = new Node(backend, LEAF, shape, dtype, []);
   node.host = data;
   return node;
+}
+
+/** A node that gets its value from a node on another device, when it is needed. */
+export function transferNode(backend: Backend, from: Node): Node {
+  const node = new Node(backend, LEAF, from.shape, from.dtype, []);
+  node.transferFrom = from;
+  from.uses++;
+  return node;
+}
+
+/** Transfers that must arrive before the targets can be computed. */
+function transfersFor(targets: readonly Node[]): Node[] {
+  const result: Node[] = [];
+  const seen = new Set<Node>();
+  const stack = targets.filter((t) => t.pending);
+  while (stack.length > 0) {
+    const node = stack.pop()!;
+    if (seen.has(node)) continue;
+    seen.add(node);
+    if (node.transferFrom !== null) result.push(node);
+    for (const arg of node.args) if (arg.node?.pending) stack.push(arg.node);
+    for (const arg of node.tables) if (arg.node?.pending) stack.push(arg.node);
+  }
+  return result;
+}
+
+function arrive(node: Node, data: HostArray): void {
+  node.host = data;
+  node.transferFrom!.uses--;
+  node.transferFrom = null;
+}
+
+/** True if a value cannot be had without waiting for another device. */
+export function needsWaiting(targets: readonly Node[]): boolean {
+  return transfersFor(targets).some((t) => {
+    const from = t.transferFrom!;
+    return from.host === null && (from.backend.readSync === undefined || needsWaiting([from]));
+  });
 }
 
 /** Observers of realisations, for tests and tools. */
@@ -121,11 +161,20 @@ export function realize(targets: readonly Node[], keep: ReadonlySet<Node> = new 
   if (wanted.length === 0) return;
   for (const node of wanted) if (node.lost !== null) throw lostError(node);
   const { backend } = wanted[0]!;
-  const graph = collect(wanted);
+  for (const transfer of transfersFor(wanted)) {
+    const from = transfer.transferFrom!;
+    if (from.host === null && from.backend.readSync === undefined)
+      throw new DeviceError(
+        `a value is still on the ${from.backend.type} device and cannot be had without waiting: read it with await, for example await t.data()`,
+      );
+    arrive(transfer, readNodesSync([{ node: from, offset: 0, count: from.numel }])[0]!);
+  }
+  const graph = collect(wanted.filter((t) => t.pending));
+  if (graph.pending === 0) return;
   for (const node of graph.nodes.slice(0, graph.pending)) {
     if (node.lost !== null || node.settled || node.op.kind === "leaf") throw lostError(node);
   }
-  const set = new Set(wanted);
+  const set = new Set(wanted.filter((t) => t.pending));
   const state = stateOf(backend);
   const key = signature(graph, set);
   let plan = state.plans.get(key);
@@ -160,14 +209,28 @@ function checkFault(fault: number): void {
 
 /** Brings values to the host: one transfer a device. Values must be realised or pending; pending ones are realised. */
 export async function readNodes(ranges: readonly NodeRange[]): Promise<HostArray[]> {
+  await Promise.all(
+    transfersFor(ranges.map((r) => r.node)).map(async (transfer) => {
+      const from = transfer.transferFrom!;
+      const [data] = await readNodes([{ node: from, offset: 0, count: from.numel }]);
+      if (transfer.transferFrom !== null) arrive(transfer, data!);
+    }),
+  );
   const result: HostArray[] = new Array<HostArray>(ranges.length);
   const byBackend = prepareReads(ranges, result);
   for (const [backend, positions] of byBackend) {
     const { arrays, fault } = await backend.read(positions.map((i) => request(ranges[i]!)));
     checkFault(fault);
-    positions.forEach((position, i) => (result[position] = arrays[i]!));
+    positions.forEach((position, i) => (result[position] = remember(ranges[position]!, arrays[i]!)));
   }
   return result;
+}
+
+/** Keeps small values that were read on the host, so that their device memory can be given up at any time. */
+function remember(range: NodeRange, data: HostArray): HostArray {
+  const { node } = range;
+  if (range.offset === 0 && range.count === node.numel && data.byteLength <= MAX_REMEMBERED) node.host = data.slice();
+  return data;
 }
 
 /** The same without waiting, where the device can. */

@@ -77,7 +77,7 @@ function sizesOf(op: string, option: string, args: readonly unknown[]): number[]
 }
 
 /** Sizes or dimensions, as an array, as plain numbers, or named. */
-export type Sizes = readonly (number | readonly number[] | object)[];
+export type Sizes = (number | readonly number[] | object)[];
 
 /** The same elements under another shape, without copying. Throws a `ShapeError` where the strides do not allow it. */
 export function view(input: Tensor, ...size: Sizes): Tensor {
@@ -229,7 +229,7 @@ export function movedim(input: Tensor, ...args: ArgsOf<typeof MOVEDIM>): Tensor 
 }
 
 /** Dimensions of size one removed: all of them, or those given (others are left alone). */
-export function squeeze(input: Tensor, ...args: readonly (number | readonly number[] | { dim?: number | readonly number[] } | null | undefined)[]): Tensor {
+export function squeeze(input: Tensor, ...args: (number | readonly number[] | { dim?: number | readonly number[] } | null | undefined)[]): Tensor {
   const { values, options } = splitOptions<{ dim: number | readonly number[] }>("squeeze", args, ["dim"]);
   const given = options.dim ?? (values.length > 0 ? values[0] : null);
   const rank = input.dim();

@@ -1,0 +1,76 @@
+/** What a kernel structure becomes on this device: shaders chosen by the data of each call, and their dispatches. */
+
+import type { KernelData, KernelStructure } from "../../graph/kernel.ts";
+import type { Program } from "../backend.ts";
+import type { Pipeline } from "./pipelines.ts";
+import type { Slab } from "./pool.ts";
+import type { Shader, WordWriter } from "./shader.ts";
+
+/** Figures of the device that choices depend on. */
+export interface DeviceFigures {
+  readonly isSoftware: boolean;
+  readonly maxGroupsPerDimension: number;
+  /** Bytes of shared memory of a workgroup. */
+  readonly sharedBytes: number;
+  /** Workgroups that keep the device busy. */
+  readonly busyGroups: number;
+}
+
+/** Records the dispatches of a call. */
+export interface CallRecorder {
+  /** `slabs` follow the shader's bindings. */
+  dispatch(
+    pipeline: Pipeline,
+    slabs: readonly Slab[],
+    groups: readonly [number, number],
+    tag: number,
+    writeWords: (w: WordWriter) => void,
+  ): void;
+  copy(source: GPUBuffer, sourceOffset: number, target: GPUBuffer, targetOffset: number, bytes: number): void;
+}
+
+/** Gives memory that is needed while a call runs. */
+export interface Scratch {
+  take(bytes: number): Slab;
+  give(slab: Slab): void;
+}
+
+/** A call whose shaders are chosen: it can be recorded as soon as they are compiled. */
+export interface PreparedCall {
+  readonly pipelines: readonly Pipeline[];
+  record(recorder: CallRecorder, scratch: Scratch): void;
+}
+
+/** Compiles shaders; a known key costs nothing. */
+export interface Compiler {
+  pipeline(key: string, render: () => Shader): Pipeline;
+}
+
+/** A kernel structure on this device. */
+export interface DeviceProgram extends Program {
+  readonly structure: KernelStructure;
+  /** Chooses shaders for a call. `slabs` follow the structure's buffers. */
+  prepare(data: KernelData, slabs: readonly Slab[], tag: number): PreparedCall;
+  /** Starts to compile what a typical call will take. */
+  warm(): void;
+}
+
+/** The slabs of a shader's bindings; `scratch` stands for slot -1. */
+export function bound(shader: Shader, slabs: readonly Slab[], scratch: Slab | null): Slab[] {
+  return shader.bindings.map(({ slot }) => (slot < 0 ? scratch! : slabs[slot]!));
+}
+
+/**
+ * For each slot the first slot that is bound to the same memory and has to share one binding with it: WebGPU allows memory that a
+ * dispatch writes to be bound once only.
+ */
+export function sharedPlaces(structure: KernelStructure, slabs: readonly Slab[]): number[] {
+  const places = slabs.map((_, slot) => slot);
+  for (let slot = 1; slot < slabs.length; slot++) {
+    const first = slabs.indexOf(slabs[slot]!);
+    if (first === slot) continue;
+    const written = slabs.some((s, other) => s === slabs[slot] && structure.buffers[other]!.mode !== "read");
+    if (written) places[slot] = first;
+  }
+  return places;
+}

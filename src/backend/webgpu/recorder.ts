@@ -1,0 +1,198 @@
+/** Records dispatches and copies into one encoder, with their parameters in one arena, and submits them together. */
+
+import type { Pipeline, Pipelines } from "./pipelines.ts";
+import { USAGE, type Slab } from "./pool.ts";
+import type { WordWriter } from "./shader.ts";
+
+/** Bytes of the parameter arena. A submission uses a part of it; the next one the part behind. */
+const ARENA_BYTES = 1 << 20;
+/** Alignment of dynamic uniform offsets that every device accepts. */
+const ALIGNMENT = 256;
+/** Bind groups kept. */
+const MAX_BIND_GROUPS = 4096;
+
+/** What a submission is told when it was made: for errors that come back later. */
+export interface Submission {
+  /** Keys of the kernels in it. */
+  readonly kernels: readonly string[];
+}
+
+export class Recorder implements WordWriter {
+  readonly #device: GPUDevice;
+  readonly #pipelines: Pipelines;
+  readonly #status: GPUBuffer;
+  readonly #submitted: (submission: Submission, scope: Promise<GPUError | null>) => void;
+  readonly #arena: GPUBuffer;
+  readonly #bytes = new ArrayBuffer(ARENA_BYTES);
+  readonly #u32 = new Uint32Array(this.#bytes);
+  readonly #i32 = new Int32Array(this.#bytes);
+  readonly #f32 = new Float32Array(this.#bytes);
+  /** Arena bytes of the submission being recorded: from `#start` to `#end`. */
+  #start = 0;
+  #end = 0;
+  #word = 0;
+  #encoder: GPUCommandEncoder | null = null;
+  #pass: GPUComputePassEncoder | null = null;
+  #kernels: string[] = [];
+  readonly #groups = new Map<string, GPUBindGroup>();
+  readonly #groupsOfSlab = new Map<number, Set<string>>();
+  readonly #paramGroups = new Map<string, GPUBindGroup>();
+  readonly #layoutIds = new Map<GPUBindGroupLayout, number>();
+  /** Dispatches recorded so far. */
+  dispatches = 0;
+
+  constructor(
+    device: GPUDevice,
+    pipelines: Pipelines,
+    status: GPUBuffer,
+    submitted: (submission: Submission, scope: Promise<GPUError | null>) => void,
+  ) {
+    this.#device = device;
+    this.#pipelines = pipelines;
+    this.#status = status;
+    this.#submitted = submitted;
+    this.#arena = device.createBuffer({ size: ARENA_BYTES, usage: USAGE.UNIFORM | USAGE.COPY_DST });
+  }
+
+  i32(value: number): void {
+    this.#i32[this.#word++] = value;
+  }
+  u32(value: number): void {
+    this.#u32[this.#word++] = value;
+  }
+  f32(value: number): void {
+    this.#f32[this.#word++] = value;
+  }
+
+  /**
+   * Records a dispatch of a pipeline that is ready. `slabs` follow the shader's bindings; `writeWords` writes the
+   * parameters behind the common header.
+   */
+  dispatch(
+    pipeline: Pipeline,
+    slabs: readonly Slab[],
+    groups: readonly [number, number],
+    tag: number,
+    writeWords: (w: WordWriter) => void,
+  ): void {
+    const { shader } = pipeline;
+    const size = Math.ceil((shader.words * 4) / ALIGNMENT) * ALIGNMENT;
+    if (this.#end + size > ARENA_BYTES) {
+      this.flush();
+      this.#start = this.#end = 0;
+    }
+    const offset = this.#end;
+    this.#word = offset / 4;
+    this.u32(0x7f800000);
+    this.u32(0x7fc00000);
+    this.u32(tag);
+    writeWords(this);
+    if (this.#word !== offset / 4 + shader.words)
+      throw new Error(`${shader.key} takes ${shader.words} words of parameters, got ${this.#word - offset / 4}`);
+    this.#end = offset + size;
+    const pass = this.#computePass();
+    pass.setPipeline(pipeline.ready!);
+    pass.setBindGroup(0, this.#paramGroup(size, shader.usesStatus), [offset]);
+    pass.setBindGroup(1, this.#bindGroup(pipeline.bufferLayout, slabs));
+    pass.dispatchWorkgroups(groups[0], groups[1]);
+    this.#kernels.push(shader.key);
+    this.dispatches++;
+  }
+
+  /** Records a copy between buffers, bytes (multiples of 4). */
+  copy(source: GPUBuffer, sourceOffset: number, target: GPUBuffer, targetOffset: number, bytes: number): void {
+    this.#endPass();
+    this.#open().copyBufferToBuffer(source, sourceOffset, target, targetOffset, bytes);
+  }
+
+  /** Records that a buffer's bytes become zero. */
+  clear(buffer: GPUBuffer): void {
+    this.#endPass();
+    this.#open().clearBuffer(buffer);
+  }
+
+  /** Submits what was recorded, if anything. */
+  flush(): void {
+    if (this.#encoder === null) return;
+    this.#endPass();
+    const commands = this.#encoder.finish();
+    const { queue } = this.#device;
+    if (this.#end > this.#start) queue.writeBuffer(this.#arena, this.#start, this.#bytes, this.#start, this.#end - this.#start);
+    queue.submit([commands]);
+    this.#submitted({ kernels: this.#kernels }, this.#device.popErrorScope());
+    this.#encoder = null;
+    this.#kernels = [];
+    this.#start = this.#end;
+  }
+
+  /** Forgets the bind groups that hold a slab. */
+  forget(id: number): void {
+    const keys = this.#groupsOfSlab.get(id);
+    if (keys === undefined) return;
+    for (const key of keys) this.#groups.delete(key);
+    this.#groupsOfSlab.delete(id);
+  }
+
+  destroy(): void {
+    this.#arena.destroy();
+    this.#groups.clear();
+    this.#groupsOfSlab.clear();
+    this.#paramGroups.clear();
+  }
+
+  #open(): GPUCommandEncoder {
+    if (this.#encoder === null) {
+      this.#device.pushErrorScope("validation");
+      this.#encoder = this.#device.createCommandEncoder();
+    }
+    return this.#encoder;
+  }
+
+  #computePass(): GPUComputePassEncoder {
+    this.#pass ??= this.#open().beginComputePass();
+    return this.#pass;
+  }
+
+  #endPass(): void {
+    this.#pass?.end();
+    this.#pass = null;
+  }
+
+  #paramGroup(size: number, usesStatus: boolean): GPUBindGroup {
+    const key = `${size}${usesStatus ? "!" : ""}`;
+    let group = this.#paramGroups.get(key);
+    if (group === undefined) {
+      const entries: GPUBindGroupEntry[] = [{ binding: 0, resource: { buffer: this.#arena, size } }];
+      if (usesStatus) entries.push({ binding: 1, resource: { buffer: this.#status } });
+      const layout = usesStatus ? this.#pipelines.statusLayout : this.#pipelines.plainLayout;
+      group = this.#device.createBindGroup({ layout, entries });
+      this.#paramGroups.set(key, group);
+    }
+    return group;
+  }
+
+  #bindGroup(layout: GPUBindGroupLayout, slabs: readonly Slab[]): GPUBindGroup {
+    let layoutId = this.#layoutIds.get(layout);
+    if (layoutId === undefined) {
+      layoutId = this.#layoutIds.size;
+      this.#layoutIds.set(layout, layoutId);
+    }
+    let key = `${layoutId}`;
+    for (const slab of slabs) key += `,${slab.id}`;
+    let group = this.#groups.get(key);
+    if (group !== undefined) return group;
+    if (this.#groups.size >= MAX_BIND_GROUPS) {
+      this.#groups.clear();
+      this.#groupsOfSlab.clear();
+    }
+    const entries = slabs.map((slab, binding) => ({ binding, resource: { buffer: slab.gpu } }));
+    group = this.#device.createBindGroup({ layout, entries });
+    this.#groups.set(key, group);
+    for (const slab of slabs) {
+      const keys = this.#groupsOfSlab.get(slab.id);
+      if (keys === undefined) this.#groupsOfSlab.set(slab.id, new Set([key]));
+      else keys.add(key);
+    }
+    return group;
+  }
+}

@@ -1,0 +1,497 @@
+/** From a fused structure to WGSL: one shader for each way of running it. */
+
+import { DTypeError } from "../../errors.ts";
+import type { FusedData, FusedStructure, ValueType } from "../../graph/kernel.ts";
+import { Body, Scope, type BufferNames } from "./body.ts";
+import { wgslType } from "./express.ts";
+import type { FusedPlan, Reduction } from "./fused.ts";
+import { ShaderText, STORED, WORKGROUP, type Shader, type WordWriter } from "./shader.ts";
+
+/** Words of partial results that each invocation has in shared memory at a time. */
+const SHARED_WORDS = 6;
+
+/**
+ * How a fused kernel is run.
+ *
+ * - `map`: an invocation a row; for kernels without inner dimensions.
+ * - `rows`: `lanes` invocations a row, 256 / lanes rows a workgroup; the lanes' partial results are combined in shared
+ *   memory. Lanes are neighbours in the workgroup (`lanesFirst`, where inner coordinates are contiguous in memory), or rows are.
+ * - `chunks`, `gather`: for few, long rows each phase is two dispatches: workgroups accumulate chunks of rows to scratch
+ *   memory, then the partial results are combined, one workgroup a row. The last `gather` also does the row-level stores.
+ * - `finish`: the full stores that follow.
+ */
+export type Variant =
+  | { readonly kind: "map" }
+  | { readonly kind: "rows"; readonly lanes: number; readonly lanesFirst: boolean }
+  | { readonly kind: "chunks" | "gather"; readonly phase: number; readonly lanesFirst: boolean }
+  | { readonly kind: "finish"; readonly lanesFirst: boolean };
+
+/** Text that tells variants of a structure apart. */
+export function variantKey(v: Variant): string {
+  switch (v.kind) {
+    case "map":
+      return "map";
+    case "rows":
+      return `rows${v.lanes}${v.lanesFirst ? "" : "t"}`;
+    case "finish":
+      return `finish${v.lanesFirst ? "" : "t"}`;
+    default:
+      return `${v.kind}${v.phase}${v.lanesFirst ? "" : "t"}`;
+  }
+}
+
+/** Run-time figures of a variant beyond the kernel's own data. */
+export interface Figures {
+  readonly rows: number;
+  readonly cols: number;
+  /** Columns of one chunk, and number of chunks a row. */
+  readonly chunk: number;
+  readonly chunks: number;
+  /** Terms that a float sum adds up before it adds them to its total. */
+  readonly block: number;
+}
+
+/** Invocations of a workgroup of a variant. */
+export function workgroupSize(v: Variant): number {
+  return v.kind === "rows" && v.lanes === 1 ? 64 : WORKGROUP;
+}
+
+/** Writes the parameters after the common header, in the order in which `FusedText` declares them. */
+export function writeFusedWords(w: WordWriter, structure: FusedStructure, data: FusedData, figures: Figures): void {
+  w.u32(figures.rows);
+  w.u32(figures.cols);
+  w.u32(figures.chunk);
+  w.u32(figures.chunks);
+  w.u32(figures.block);
+  for (const n of data.outer) w.u32(n);
+  for (const n of data.inner) w.u32(n);
+  structure.accesses.forEach(({ classes }, access) => {
+    w.i32(data.offsets[access]!);
+    const strides = data.strides[access]!;
+    for (let d = 0; d < classes.length; d++) if (classes[d] === "s") w.i32(strides[d]!);
+  });
+  structure.scalars.forEach((type, slot) => {
+    const value = data.scalars[slot]!;
+    if (type === "f") w.f32(value);
+    else if (type === "i") w.i32(value);
+    else w.u32(type === "b" ? Number(value !== 0) : value);
+  });
+}
+
+/** Renders a variant. `places[slot]` is the first slot bound to the same memory (itself, where nothing is shared). */
+export function renderFused(plan: FusedPlan, variant: Variant, places: readonly number[]): Shader {
+  return new FusedText(plan, variant, places).render();
+}
+
+class FusedText implements BufferNames {
+  readonly #plan: FusedPlan;
+  readonly #variant: Variant;
+  readonly #places: readonly number[];
+  readonly #text = new ShaderText();
+  readonly #names = new Map<number, string>();
+  /** Words of each piece of shared memory. */
+  readonly #shared = new Map<string, number>();
+  #turn = 0;
+  readonly #body: Body;
+  /** The statements of `main`. */
+  readonly #main = new Scope(null, "  ");
+
+  constructor(plan: FusedPlan, variant: Variant, places: readonly number[]) {
+    this.#plan = plan;
+    this.#variant = variant;
+    this.#places = places;
+    this.#body = new Body(plan.structure, this, this.#main);
+  }
+
+  use(slot: number): string {
+    const place = this.#places[slot]!;
+    let name = this.#names.get(place);
+    if (name === undefined) {
+      name = `b${place}`;
+      const { buffers } = this.#plan.structure;
+      const { dtype } = buffers[slot]!;
+      if (dtype === "float64") throw new DTypeError("float64 does not exist on WebGPU");
+      const stored = STORED[dtype];
+      const writes = this.#places.some((p, other) => p === place && this.#writes(other));
+      this.#places.forEach((p, other) => {
+        if (p === place && STORED[buffers[other]!.dtype as keyof typeof STORED] !== stored)
+          throw new DTypeError(`one buffer is bound as ${dtype} and as ${buffers[other]!.dtype}`);
+      });
+      this.#text.bind(name, stored, place, writes);
+      this.#names.set(place, name);
+    }
+    return name;
+  }
+
+  /** Whether this variant stores to a slot: what only reads may be bound for reading. */
+  #writes(slot: number): boolean {
+    const { structure, rowStores, fullStores } = this.#plan;
+    const v = this.#variant;
+    const last = this.#plan.phases.length - 1;
+    const stores: number[] = [];
+    if (v.kind === "map" || v.kind === "rows" || (v.kind === "gather" && v.phase === last)) stores.push(...rowStores);
+    if (v.kind === "rows" || v.kind === "finish") stores.push(...fullStores);
+    return stores.some((i) => structure.accesses[structure.stores[i]!.access]!.buffer === slot);
+  }
+
+  #useScratch(writes: boolean): string {
+    if (!this.#names.has(-1)) {
+      this.#text.bind("scratch", "u32", -1, writes);
+      this.#names.set(-1, "scratch");
+    }
+    return "scratch";
+  }
+
+  render(): Shader {
+    this.#declareFields();
+    switch (this.#variant.kind) {
+      case "map":
+        this.#map();
+        break;
+      case "rows":
+        this.#rows(this.#variant.lanes, this.#variant.lanesFirst);
+        break;
+      case "chunks":
+        this.#chunks(this.#variant.phase);
+        break;
+      case "gather":
+        this.#gather(this.#variant.phase);
+        break;
+      case "finish":
+        this.#finish();
+        break;
+    }
+    const { structure } = this.#plan;
+    const shared = this.#places.some((p, slot) => p !== slot) ? `|${this.#places.join(",")}` : "";
+    const code =
+      [...this.#shared].map(([name, words]) => `var<workgroup> ${name}: array<u32, ${words}>;\n`).join("") +
+      `@compute @workgroup_size(${workgroupSize(this.#variant)})\n` +
+      "fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, " +
+      "@builtin(local_invocation_index) local: u32) {\n" +
+      "  let group = group_id.y * group_count.x + group_id.x;\n" +
+      this.#main.lines.map((l) => `${l}\n`).join("") +
+      "}\n";
+    const usesStatus = structure.usesStatus && code.includes("t_check_index");
+    return this.#text.finish(`${structure.key}|${variantKey(this.#variant)}${shared}`, code, usesStatus);
+  }
+
+  /** In the order of `writeFusedWords`. */
+  #declareFields(): void {
+    const { structure } = this.#plan;
+    for (const name of ["rows", "cols", "chunk", "chunks", "block"]) this.#text.field(name, "u32");
+    for (let d = 0; d < structure.outerRank; d++) this.#text.field(`o${d}`, "u32");
+    for (let d = 0; d < structure.innerRank; d++) this.#text.field(`n${d}`, "u32");
+    structure.accesses.forEach(({ classes }, access) => {
+      this.#text.field(`a${access}`, "i32");
+      for (let d = 0; d < classes.length; d++) if (classes[d] === "s") this.#text.field(`a${access}s${d}`, "i32");
+    });
+    structure.scalars.forEach((type, slot) =>
+      this.#text.field(`x${slot}`, type === "f" ? "f32" : type === "i" ? "i32" : "u32"),
+    );
+  }
+
+  // --- an invocation a row, no inner dimensions ---------------------------------------------------------------------
+
+  #map(): void {
+    const main = this.#main;
+    main.line(`let row = group * ${WORKGROUP}u + local;`);
+    main.line("if (row >= params.rows) { return; }");
+    for (const phase of this.#plan.phases) for (const r of phase) this.#reduceSingle(r);
+    this.#storeRows();
+  }
+
+  /** A reduction over the single element that there is. */
+  #reduceSingle(r: Reduction): void {
+    const operand = this.#body.value(r.operand, null);
+    this.#main.let(`v${r.at}`, r.reducer.index ? "0i" : r.reducer.operand(operand));
+  }
+
+  #storeRows(): void {
+    const { rowStores } = this.#plan;
+    // Everything is loaded before anything is stored: a buffer may be both.
+    for (const i of rowStores) this.#body.prepareStore(i, null);
+    for (const i of rowStores) this.#body.store(i, null);
+  }
+
+  // --- lanes share a row --------------------------------------------------------------------------------------------
+
+  #rows(lanes: number, lanesFirst: boolean): void {
+    const { phases, rowStores, fullStores, rowStoreAfterLoad } = this.#plan;
+    const main = this.#main;
+    this.#locate(lanes, lanesFirst, workgroupSize(this.#variant));
+    if (lanes === 1) main.line("if (wanted >= params.rows) { return; }");
+    else main.line("let live = wanted < params.rows;");
+    main.line("let row = min(wanted, params.rows - 1u);");
+    for (const reductions of phases) {
+      this.#accumulate(reductions, lanes, "0u", "params.cols");
+      this.#combine(reductions, lanes, lanesFirst);
+    }
+    for (const i of rowStores) this.#body.prepareStore(i, null);
+    this.#storeElements(fullStores, lanes, "0u", lanes === 1 ? "params.cols" : "select(0u, params.cols, live)");
+    if (rowStores.length > 0) {
+      if (rowStoreAfterLoad && lanes > 1) main.line("workgroupBarrier();");
+      if (lanes > 1) main.line("if (!live || lane != 0u) { return; }");
+      for (const i of rowStores) this.#body.store(i, null);
+    }
+  }
+
+  /** Names the row (before clamping) and the lane of an invocation. */
+  #locate(lanes: number, lanesFirst: boolean, size: number): void {
+    const main = this.#main;
+    const rows = size / lanes;
+    if (lanes === 1) {
+      main.line(`let wanted = group * ${size}u + local;`);
+      main.line("let lane = 0u;");
+    } else if (rows === 1) {
+      main.line("let wanted = group;");
+      main.line("let lane = local;");
+    } else if (lanesFirst) {
+      main.line(`let wanted = group * ${rows}u + local / ${lanes}u;`);
+      main.line(`let lane = local % ${lanes}u;`);
+    } else {
+      main.line(`let wanted = group * ${rows}u + local % ${rows}u;`);
+      main.line(`let lane = local / ${rows}u;`);
+    }
+  }
+
+  /** Accumulates reductions over this lane's columns from `first` to `last`, into variables `t<at>` (and `j<at>`). */
+  #accumulate(reductions: readonly Reduction[], lanes: number, first: string, last: string): void {
+    const main = this.#main;
+    const blocked = reductions.filter((r) => this.#isBlocked(r));
+    for (const r of reductions) this.#declare(r);
+    const indent = blocked.length > 0 ? "      " : "    ";
+    const full = new Scope(main, indent);
+    for (const r of reductions) {
+      const x = r.reducer.operand(this.#body.value(r.operand, full));
+      if (r.reducer.index) {
+        full.line(`if (${r.reducer.beats(x, "i32(col)", `t${r.at}`, `j${r.at}`)}) {`);
+        full.line(`  t${r.at} = ${x};`);
+        full.line(`  j${r.at} = i32(col);`);
+        full.line("}");
+      } else {
+        const total = this.#isBlocked(r) ? `u${r.at}` : `t${r.at}`;
+        full.line(`${total} = ${r.reducer.combine(total, x)};`);
+      }
+    }
+    const step = `${lanes}u`;
+    const start = first === "0u" ? "lane" : `${first} + lane`;
+    if (blocked.length === 0) {
+      main.line(`for (var col = ${start}; col < ${last}; col += ${step}) {`);
+      main.append(full.lines);
+      main.line("}");
+      return;
+    }
+    // Terms are added up in blocks, and the blocks' sums after that: rounding errors grow with the root of their number.
+    main.line(`for (var start = ${start}; start < ${last}; start += ${step} * params.block) {`);
+    for (const r of blocked) main.line(`  var u${r.at} = ${r.reducer.initial};`);
+    main.line(`  let stop = min(start + ${step} * params.block, ${last});`);
+    main.line(`  for (var col = start; col < stop; col += ${step}) {`);
+    main.append(full.lines);
+    main.line("  }");
+    for (const r of blocked) main.line(`  t${r.at} = ${r.reducer.combine(`t${r.at}`, `u${r.at}`)};`);
+    main.line("}");
+  }
+
+  #isBlocked(r: Reduction): boolean {
+    const instr = this.#plan.structure.instrs[r.at]!;
+    return instr.imm === "sum" && r.reducer.type === "f";
+  }
+
+  /** Combines the lanes' partial results and names the reductions' values, in all lanes. */
+  #combine(reductions: readonly Reduction[], lanes: number, lanesFirst: boolean): void {
+    if (lanes > 1) this.#combineShared(reductions, lanes, lanesFirst);
+    for (const r of reductions) this.#main.let(`v${r.at}`, r.reducer.index ? `j${r.at}` : `t${r.at}`);
+  }
+
+  /** Combines the lanes' partial results in all lanes, a few reductions at a time, to keep shared memory small. */
+  #combineShared(reductions: readonly Reduction[], lanes: number, lanesFirst: boolean): void {
+    let batch: Reduction[] = [];
+    let words = 0;
+    for (const r of reductions) {
+      if (words + r.words > SHARED_WORDS) {
+        this.#combineBatch(batch, lanes, lanesFirst);
+        batch = [];
+        words = 0;
+      }
+      batch.push(r);
+      words += r.words;
+    }
+    this.#combineBatch(batch, lanes, lanesFirst);
+  }
+
+  /**
+   * Two rounds through shared memory: `fold` lanes of a row combine lanes / fold results each, then every lane combines the `fold`
+   * that are left. A round's memory is written again only behind the other round's barrier; where there is one round only, two
+   * pieces of memory take turns.
+   */
+  #combineBatch(batch: readonly Reduction[], lanes: number, lanesFirst: boolean): void {
+    const fold = lanes >= 64 ? 16 : lanes >= 16 ? 4 : 1;
+    if (fold === 1) {
+      this.#round(batch, `shared${this.#turn}`, lanes, lanes, 1, lanesFirst);
+      this.#turn = 1 - this.#turn;
+    } else {
+      this.#round(batch, "shared0", lanes, lanes, fold, lanesFirst);
+      this.#round(batch, "shared1", lanes, fold, 1, lanesFirst);
+    }
+  }
+
+  /** The first `count` lanes of each row write their results; then `readers` lanes (or all, if 1) combine every `readers`-th of them. */
+  #round(batch: readonly Reduction[], memory: string, lanes: number, count: number, readers: number, lanesFirst: boolean): void {
+    const main = this.#main;
+    const rows = WORKGROUP / lanes;
+    const at = (word: number, lane: string): string => {
+      const start = word === 0 ? "" : `${word * count * rows}u + `;
+      if (rows === 1) return `${memory}[${start}${lane}]`;
+      return lanesFirst
+        ? `${memory}[${start}(local / ${lanes}u) * ${count}u + ${lane}]`
+        : `${memory}[${start}${lane} * ${rows}u + local % ${rows}u]`;
+    };
+    const inner = (guard: boolean): string => (guard ? "  " : "");
+    const words = batch.reduce((sum, r) => sum + r.words, 0);
+    this.#shared.set(memory, Math.max(this.#shared.get(memory) ?? 0, words * count * rows));
+    let word = 0;
+    if (count < lanes) main.line(`if (lane < ${count}u) {`);
+    for (const r of batch) {
+      const indent = inner(count < lanes);
+      main.line(`${indent}${at(word, "lane")} = ${toBits(`t${r.at}`, r.reducer.type)};`);
+      if (r.reducer.index) main.line(`${indent}${at(word + 1, "lane")} = bitcast<u32>(j${r.at});`);
+      word += r.words;
+    }
+    if (count < lanes) main.line("}");
+    main.line("workgroupBarrier();");
+    const indent = inner(readers > 1);
+    if (readers > 1) main.line(`if (lane < ${readers}u) {`);
+    for (const r of batch) this.#reset(r, indent);
+    main.line(`${indent}for (var k = ${readers > 1 ? "lane" : "0u"}; k < ${count}u; k += ${readers}u) {`);
+    word = 0;
+    for (const r of batch) {
+      this.#takeIn(r, fromBits(at(word, "k"), r.reducer.type), `bitcast<i32>(${at(word + 1, "k")})`, `${indent}  `);
+      word += r.words;
+    }
+    main.line(`${indent}}`);
+    if (readers > 1) main.line("}");
+  }
+
+  #reset(r: Reduction, indent: string): void {
+    this.#main.line(`${indent}t${r.at} = ${r.reducer.initial};`);
+    if (r.reducer.index) this.#main.line(`${indent}j${r.at} = 2147483647i;`);
+  }
+
+  #declare(r: Reduction): void {
+    this.#main.line(`var t${r.at} = ${r.reducer.initial};`);
+    if (r.reducer.index) this.#main.line(`var j${r.at} = 2147483647i;`);
+  }
+
+  /** Combines a partial result into `t<at>`, `j<at>`. */
+  #takeIn(r: Reduction, value: string, index: string, indent: string): void {
+    const main = this.#main;
+    if (!r.reducer.index) {
+      main.line(`${indent}t${r.at} = ${r.reducer.combine(`t${r.at}`, r.reducer.type === "b" ? `(${value})` : value)};`);
+      return;
+    }
+    main.line(`${indent}let x${r.at} = ${value};`);
+    main.line(`${indent}let y${r.at} = ${index};`);
+    main.line(`${indent}if (${r.reducer.beats(`x${r.at}`, `y${r.at}`, `t${r.at}`, `j${r.at}`)}) {`);
+    main.line(`${indent}  t${r.at} = x${r.at};`);
+    main.line(`${indent}  j${r.at} = y${r.at};`);
+    main.line(`${indent}}`);
+  }
+
+  /** Full stores of this lane's columns. */
+  #storeElements(stores: readonly number[], lanes: number, first: string, last: string): void {
+    if (stores.length === 0) return;
+    const main = this.#main;
+    const full = new Scope(main, "    ");
+    for (const i of stores) this.#body.prepareStore(i, full);
+    for (const i of stores) this.#body.store(i, full);
+    main.line(`for (var col = ${first === "0u" ? "lane" : `${first} + lane`}; col < ${last}; col += ${lanes}u) {`);
+    main.append(full.lines);
+    main.line("}");
+  }
+
+  // --- chunks of rows, through scratch memory -----------------------------------------------------------------------
+
+  #chunks(phase: number): void {
+    const main = this.#main;
+    const reductions = this.#plan.phases[phase]!;
+    const scratch = this.#useScratch(true);
+    this.#locateChunk();
+    this.#loadEarlier(phase);
+    main.line("let first = chunk * params.chunk;");
+    main.line("let last = min(first + params.chunk, params.cols);");
+    this.#accumulate(reductions, WORKGROUP, "first", "last");
+    this.#combineShared(reductions, WORKGROUP, true);
+    main.line("if (lane != 0u || chunk >= params.chunks) { return; }");
+    for (const r of reductions) {
+      // The results of whole rows come first, then those of the chunks.
+      const word = (k: number): string =>
+        `params.rows * ${this.#plan.words}u + (${r.word + k}u * params.rows + row) * params.chunks + chunk`;
+      main.line(`${scratch}[${word(0)}] = ${toBits(`t${r.at}`, r.reducer.type)};`);
+      if (r.reducer.index) main.line(`${scratch}[${word(1)}] = bitcast<u32>(j${r.at});`);
+    }
+  }
+
+  #gather(phase: number): void {
+    const main = this.#main;
+    const reductions = this.#plan.phases[phase]!;
+    const scratch = this.#useScratch(true);
+    main.line("let live = group < params.rows;");
+    main.line("let row = min(group, params.rows - 1u);");
+    main.line("let lane = local;");
+    this.#loadEarlier(phase);
+    for (const r of reductions) this.#declare(r);
+    main.line(`for (var chunk = lane; chunk < params.chunks; chunk += ${WORKGROUP}u) {`);
+    for (const r of reductions) {
+      const word = (k: number): string =>
+        `${scratch}[params.rows * ${this.#plan.words}u + (${r.word + k}u * params.rows + row) * params.chunks + chunk]`;
+      this.#takeIn(r, fromBits(word(0), r.reducer.type), `bitcast<i32>(${word(1)})`, "  ");
+    }
+    main.line("}");
+    this.#combine(reductions, WORKGROUP, true);
+    const last = phase === this.#plan.phases.length - 1;
+    if (last) for (const i of this.#plan.rowStores) this.#body.prepareStore(i, null);
+    main.line("if (!live || lane != 0u) { return; }");
+    if (!last || this.#plan.fullStores.length > 0)
+      for (const r of reductions)
+        main.line(`${scratch}[${r.word}u * params.rows + row] = ${toBits(`v${r.at}`, r.reducer.index ? "i" : r.reducer.type)};`);
+    if (last) for (const i of this.#plan.rowStores) this.#body.store(i, null);
+  }
+
+  #finish(): void {
+    const main = this.#main;
+    this.#locateChunk();
+    this.#loadEarlier(this.#plan.phases.length);
+    main.line("if (chunk >= params.chunks) { return; }");
+    main.line("let first = chunk * params.chunk;");
+    main.line("let last = min(first + params.chunk, params.cols);");
+    this.#storeElements(this.#plan.fullStores, WORKGROUP, "first", "last");
+  }
+
+  #locateChunk(): void {
+    const main = this.#main;
+    main.line("let row = group % params.rows;");
+    main.line("let chunk = group / params.rows;");
+    main.line("let lane = local;");
+  }
+
+  /** Names the values of the reductions of phases before `phase`. */
+  #loadEarlier(phase: number): void {
+    this.#plan.phases.slice(0, phase).forEach((reductions) => {
+      for (const r of reductions) {
+        const type = r.reducer.index ? "i" : r.reducer.type;
+        const scratch = this.#useScratch(this.#variant.kind !== "finish");
+        this.#main.let(`v${r.at}`, fromBits(`${scratch}[${r.word}u * params.rows + row]`, type));
+      }
+    });
+  }
+}
+
+function toBits(value: string, type: ValueType): string {
+  if (type === "b") return `select(0u, 1u, ${value})`;
+  return type === "u" ? value : `bitcast<u32>(${value})`;
+}
+
+function fromBits(word: string, type: ValueType): string {
+  if (type === "b") return `${word} != 0u`;
+  return type === "u" ? word : `bitcast<${wgslType(type)}>(${word})`;
+}

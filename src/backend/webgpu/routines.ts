@@ -1,0 +1,321 @@
+/** The routines other than products: scatter, scan and copy. */
+
+import { valueType } from "../../graph/builder.ts";
+import type { BufferSlot, KernelData, RoutineData, RoutineStructure, ValueType } from "../../graph/kernel.ts";
+import { literal, loadElement, reducer, storeElement, wgslType } from "./express.ts";
+import type { Pipeline } from "./pipelines.ts";
+import type { Slab } from "./pool.ts";
+import { bound, type Compiler, type CallRecorder, type DeviceFigures, type DeviceProgram, type PreparedCall, type Scratch } from "./program.ts";
+import { fillFrame, foldGrid, ShaderText, STORED, WORKGROUP, type Shader } from "./shader.ts";
+import { SHADERS } from "./shaders.generated.ts";
+
+const product = (sizes: readonly number[]): number => sizes.reduce((n, size) => n * size, 1);
+
+function stored(slot: BufferSlot): string {
+  return STORED[slot.dtype as keyof typeof STORED];
+}
+
+/** Statements that turn the linear number `linear` (u32) of a coordinate into the element numbers of several operands. */
+function walk(rank: number, linear: string, operands: readonly string[]): string {
+  const lines = operands.map((name) => `  var ${name}_at = params.${name};`);
+  if (rank > 0) lines.push(`  var rest = ${linear};`);
+  for (let d = rank - 1; d >= 0; d--) {
+    lines.push(`  let c${d} = i32(rest % params.size${d});`, `  rest = rest / params.size${d};`);
+    for (const name of operands) lines.push(`  ${name}_at += c${d} * params.${name}_stride${d};`);
+  }
+  return lines.join("\n");
+}
+
+function declareWalk(text: ShaderText, rank: number, operands: readonly string[], stepped: readonly string[]): void {
+  for (let d = 0; d < rank; d++) text.field(`size${d}`, "u32");
+  for (const name of operands) {
+    text.field(name, "i32");
+    for (let d = 0; d < rank; d++) text.field(`${name}_stride${d}`, "i32");
+    if (stepped.includes(name)) text.field(`${name}_step`, "i32");
+  }
+}
+
+const without = (list: readonly number[], d: number): number[] => list.filter((_, i) => i !== d);
+
+/** See `scatter` in kernel.ts. */
+export class ScatterProgram implements DeviceProgram {
+  readonly structure: RoutineStructure;
+  readonly #compiler: Compiler;
+  readonly #device: DeviceFigures;
+  #pipeline: Pipeline | null = null;
+
+  constructor(structure: RoutineStructure, compiler: Compiler, device: DeviceFigures) {
+    this.structure = structure;
+    this.#compiler = compiler;
+    this.#device = device;
+  }
+
+  warm(): void {
+    this.#compile();
+  }
+
+  #compile(): Pipeline {
+    this.#pipeline ??= this.#compiler.pipeline(this.structure.key, () => renderScatter(this.structure));
+    return this.#pipeline;
+  }
+
+  prepare(data: KernelData, slabs: readonly Slab[], tag: number): PreparedCall {
+    const { ints, scalars } = data as RoutineData;
+    const rank = this.structure.attrs["rank"] as number;
+    const dim = ints[0]!;
+    const extent = ints[1]!;
+    let at = 2;
+    const next = (count: number): readonly number[] => ints.slice(at, (at += count));
+    const sizes = next(rank);
+    const operand = (): { strides: readonly number[]; offset: number } => ({ strides: next(rank), offset: next(1)[0]! });
+    const out = operand();
+    const index = operand();
+    const fromScalar = this.structure.attrs["source"] === "scalar";
+    const source = fromScalar ? null : operand();
+    const length = sizes[dim]!;
+    const lineSizes = without(sizes, dim);
+    const lines = product(lineSizes);
+    const each = this.structure.attrs["mode"] === "set" ? length : extent;
+    const pipeline = this.#compile();
+    const grid = foldGrid(Math.ceil((lines * each) / WORKGROUP), this.#device.maxGroupsPerDimension);
+    const record = (recorder: CallRecorder): void =>
+      recorder.dispatch(pipeline, bound(pipeline.shader, slabs, null), grid, tag, (w) => {
+        w.u32(lines);
+        w.u32(extent);
+        w.u32(length);
+        for (const size of lineSizes) w.u32(size);
+        for (const side of source === null ? [out, index] : [out, index, source]) {
+          w.i32(side.offset);
+          for (const stride of without(side.strides, dim)) w.i32(stride);
+          w.i32(side.strides[dim]!);
+        }
+        if (fromScalar) {
+          const type = valueType(this.structure.buffers[0]!.dtype);
+          if (type === "f") w.f32(scalars[0]!);
+          else if (type === "b") w.u32(Number(scalars[0] !== 0));
+          else w.i32(scalars[0]!);
+        }
+      });
+    return { pipelines: [pipeline], record };
+  }
+}
+
+/** Renders a scatter; the shader's outputs are whole lines along the scattered dimension. */
+export function renderScatter(structure: RoutineStructure): Shader {
+  const [out, index, source] = structure.buffers as [BufferSlot, BufferSlot, BufferSlot | undefined];
+  const mode = structure.attrs["mode"] as "set" | "add" | "prod" | "max" | "min";
+  const rank = (structure.attrs["rank"] as number) - 1;
+  const type = valueType(out.dtype);
+  const text = new ShaderText();
+  for (const name of ["lines", "extent", "length"]) text.field(name, "u32");
+  const operands = source === undefined ? ["out", "index"] : ["out", "index", "source"];
+  declareWalk(text, rank, operands, operands);
+  text.bind("out_buffer", stored(out), 0, true);
+  text.bind("index_buffer", stored(index), 1, false);
+  let value = type === "b" ? "(params.scalar != 0u)" : "params.scalar";
+  if (source === undefined) text.field("scalar", type === "f" ? "f32" : type === "b" ? "u32" : "i32");
+  else {
+    text.bind("source_buffer", stored(source), 2, false);
+    value = `(${loadElement(source, "source_buffer[source_at + entry * params.source_step]")})`;
+  }
+  const offsets = walk(rank, "line", operands);
+  if (mode === "set") {
+    const code = fillFrame(SHADERS.scatter_set, {
+      size: WORKGROUP,
+      line: "at / params.length",
+      entry: "i32(at % params.length)",
+      offsets,
+      store: storeElement(out, value),
+    });
+    return text.finish(structure.key, code, true);
+  }
+  const combine = reducer(mode === "add" ? "sum" : mode, type).combine("value", value);
+  const code = fillFrame(SHADERS.scatter, {
+    size: WORKGROUP,
+    line: "at / params.extent",
+    place: "i32(at % params.extent)",
+    offsets,
+    load: loadElement(out, "out_buffer[target_at]"),
+    combine,
+    store: storeElement(out, "value"),
+  });
+  return text.finish(structure.key, code, true);
+}
+
+/** Rows from which on each is scanned by one invocation, and the length up to which one always is. */
+const MANY_ROWS = 8192;
+const SHORT_ROW = 64;
+/** Neighbouring elements that a lane scans. */
+const SCAN_ITEMS = 4;
+
+/** See `scan` in kernel.ts. */
+export class ScanProgram implements DeviceProgram {
+  readonly structure: RoutineStructure;
+  readonly #compiler: Compiler;
+  readonly #device: DeviceFigures;
+  readonly #pipelines = new Map<ScanVariant, Pipeline>();
+
+  constructor(structure: RoutineStructure, compiler: Compiler, device: DeviceFigures) {
+    this.structure = structure;
+    this.#compiler = compiler;
+    this.#device = device;
+  }
+
+  warm(): void {
+    // The sizes decide.
+  }
+
+  #pipeline(variant: ScanVariant): Pipeline {
+    let pipeline = this.#pipelines.get(variant);
+    if (pipeline === undefined) {
+      const key = `${this.structure.key}|${variant}`;
+      pipeline = this.#compiler.pipeline(key, () => renderScan(key, this.structure, variant));
+      this.#pipelines.set(variant, pipeline);
+    }
+    return pipeline;
+  }
+
+  prepare(data: KernelData, slabs: readonly Slab[], tag: number): PreparedCall {
+    const { ints } = data as RoutineData;
+    const rank = this.structure.attrs["rank"] as number;
+    const length = ints[0]!;
+    const sizes = ints.slice(1, 1 + rank);
+    const side = (at: number): { step: number; strides: readonly number[]; offset: number } => ({
+      step: ints[at]!,
+      strides: ints.slice(at + 1, at + 1 + rank),
+      offset: ints[at + 1 + rank]!,
+    });
+    const input = side(1 + rank);
+    const out = side(3 + 2 * rank);
+    const rows = product(sizes);
+    const tile = WORKGROUP * SCAN_ITEMS;
+    const wanted = Math.min(Math.ceil(length / (4 * tile)), Math.ceil((2 * this.#device.busyGroups) / rows));
+    const chunk = wanted <= 1 ? Math.ceil(length / tile) * tile : Math.ceil(length / wanted / tile) * tile;
+    const chunks = Math.ceil(length / chunk);
+    const serial = rows >= MANY_ROWS || length <= SHORT_ROW || (this.#device.isSoftware && rows >= 4);
+    const step = (variant: ScanVariant, recorder: CallRecorder, memory: Slab | null): void => {
+      const pipeline = this.#pipeline(variant);
+      const groups = variant === "rows" ? Math.ceil(rows / 64) : variant === "carry" ? rows : rows * chunks;
+      const grid = foldGrid(groups, this.#device.maxGroupsPerDimension);
+      recorder.dispatch(pipeline, bound(pipeline.shader, slabs, memory), grid, tag, (w) => {
+        w.u32(rows);
+        // The carries are themselves scanned as rows of one chunk.
+        w.u32(variant === "carry" ? chunks : length);
+        w.u32(variant === "carry" ? Math.ceil(chunks / tile) * tile : variant === "rows" ? length : chunk);
+        w.u32(variant === "carry" || variant === "rows" ? 1 : chunks);
+        for (const size of sizes) w.u32(size);
+        for (const s of [input, out]) {
+          w.i32(s.offset);
+          for (const stride of s.strides) w.i32(stride);
+          w.i32(s.step);
+        }
+      });
+    };
+    const variants: readonly ScanVariant[] = serial ? ["rows"] : chunks === 1 ? ["whole"] : ["totals", "carry", "chunks"];
+    const record = (recorder: CallRecorder, scratch: Scratch): void => {
+      const memory = variants.length > 1 ? scratch.take(4 * rows * chunks) : null;
+      for (const variant of variants) step(variant, recorder, memory);
+      if (memory !== null) scratch.give(memory);
+    };
+    return { pipelines: variants.map((v) => this.#pipeline(v)), record };
+  }
+}
+
+/**
+ * `rows`: an invocation a row. `whole`: a workgroup a row. Long rows are cut into chunks: `totals` writes each chunk's total to
+ * scratch memory, `carry` scans these along each row, `chunks` scans the chunks, each from its carry.
+ */
+export type ScanVariant = "rows" | "whole" | "totals" | "carry" | "chunks";
+
+/** Renders a scan. */
+export function renderScan(key: string, structure: RoutineStructure, variant: ScanVariant): Shader {
+  const [input, out] = structure.buffers as [BufferSlot, BufferSlot];
+  const rank = structure.attrs["rank"] as number;
+  const type: ValueType = valueType(out.dtype) === "b" ? "i" : valueType(out.dtype);
+  const how = reducer(structure.attrs["kind"] as "sum" | "prod" | "max" | "min", type);
+  const text = new ShaderText();
+  for (const name of ["rows", "length", "chunk", "chunks"]) text.field(name, "u32");
+  declareWalk(text, rank, ["input", "out"], ["input", "out"]);
+  if (variant !== "carry") text.bind("input_buffer", stored(input), 0, false);
+  if (variant === "rows" || variant === "whole" || variant === "chunks") text.bind("out_buffer", stored(out), 1, true);
+  const word = type === "f" ? "f32" : type === "u" ? "u32" : "i32";
+  if (variant !== "rows" && variant !== "whole") text.bind("scratch", word, -1, variant !== "chunks");
+
+  const element = loadElement(input, "input_buffer[input_at + i * params.input_step]");
+  const inputType = valueType(input.dtype);
+  const load = inputType === type ? element : inputType === "b" ? `select(${literal(0, type)}, ${literal(1, type)}, ${element})` : `${wgslType(type)}(${element})`;
+  if (variant === "rows") {
+    const code = fillFrame(SHADERS.scan_rows, {
+      offsets: walk(rank, "row", ["input", "out"]),
+      initial: how.initial,
+      load,
+      combine: how.combine("sum", "x"),
+      store: storeElement(out, "sum"),
+    });
+    return text.finish(key, code, false);
+  }
+  const read = variant === "carry" ? "scratch[u32(i) + row * params.length]" : load;
+  const write = variant === "carry" ? "scratch[u32(i) + row * params.length] = before;" : `out_buffer[out_at + i * params.out_step] = ${storeElement(out, "before")};`;
+  const loads: string[] = [];
+  const stores: string[] = [];
+  for (let e = 0; e < SCAN_ITEMS; e++) {
+    const at = e === 0 ? "begin" : `begin + ${e}u`;
+    loads.push(`    var x${e} = ${how.initial};`, `    if (${at} < last) {`, `      let i = i32(${at});`, `      x${e} = ${read};`, "    }");
+    loads.push(e === 0 ? "    var total = x0;" : `    total = ${how.combine("total", `x${e}`)};`);
+    stores.push(`    before = ${how.combine("before", `x${e}`)};`);
+    stores.push(`    if (${at} < last) {`, `      let i = i32(${at});`, `      ${write}`, "    }");
+  }
+  const code = fillFrame(SHADERS.scan, {
+    type: word,
+    items: SCAN_ITEMS,
+    offsets: variant === "carry" ? "" : walk(rank, "row", variant === "totals" ? ["input"] : ["input", "out"]),
+    carry: variant === "chunks" ? `select(${how.initial}, scratch[row * params.chunks + max(chunk, 1u) - 1u], chunk > 0u)` : how.initial,
+    load: loads.join("\n"),
+    combine_sum: how.combine("sum", "x"),
+    combine_before: how.combine("before", "x"),
+    combine_carry: how.combine("carry", "x"),
+    store: variant === "totals" ? "" : stores.join("\n"),
+    finish: variant === "totals" ? "  if (live && local == 0u) { scratch[row * params.chunks + chunk] = carry; }" : "",
+  });
+  return text.finish(key, code, false);
+}
+
+/** See `copy` in kernel.ts. */
+export class CopyProgram implements DeviceProgram {
+  readonly structure: RoutineStructure;
+  readonly #compiler: Compiler;
+
+  constructor(structure: RoutineStructure, compiler: Compiler) {
+    this.structure = structure;
+    this.#compiler = compiler;
+  }
+
+  warm(): void {
+    // Copies are commands, not shaders, but for the odd half.
+  }
+
+  prepare(data: KernelData, slabs: readonly Slab[], tag: number): PreparedCall {
+    const elements = (data as RoutineData).ints[0]!;
+    const [source, out] = slabs as [Slab, Slab];
+    const half = this.structure.buffers[0]!.dtype === "float16";
+    const bytes = Math.floor((elements * (half ? 2 : 4)) / 4) * 4;
+    const odd = half && elements % 2 === 1;
+    const pipeline = odd ? this.#compiler.pipeline(`${this.structure.key}|odd`, () => renderOddHalf(this.structure)) : null;
+    const record = (recorder: CallRecorder): void => {
+      if (source === out) return;
+      if (bytes > 0) recorder.copy(source.gpu, 0, out.gpu, 0, bytes);
+      if (pipeline !== null) recorder.dispatch(pipeline, bound(pipeline.shader, slabs, null), [1, 1], tag, (w) => w.u32(elements - 1));
+    };
+    return { pipelines: pipeline === null ? [] : [pipeline], record };
+  }
+}
+
+/** Copies are made of whole words: the last of an odd number of float16 elements is moved by a shader. */
+function renderOddHalf(structure: RoutineStructure): Shader {
+  const text = new ShaderText();
+  text.field("last", "u32");
+  text.bind("source_buffer", "f16", 0, false);
+  text.bind("out_buffer", "f16", 1, true);
+  const code = "@compute @workgroup_size(1)\nfn main() {\n  out_buffer[params.last] = source_buffer[params.last];\n}\n";
+  return text.finish(`${structure.key}|odd`, code, false);
+}

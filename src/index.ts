@@ -1,0 +1,1 @@
+export { Tensor, readAll } from "./tensor.ts";

@@ -1,0 +1,518 @@
+/** The tensor that users hold. */
+
+import { checkWritable, inPlace, writeStorage } from "./autograd/inplace.ts";
+import { backward } from "./autograd/engine.ts";
+import { realizeWithSaved } from "./autograd/saved.ts";
+import { edgeOf, record, type GradFn } from "./autograd/tape.ts";
+import { parse, signature, type ArgsOf } from "./args.ts";
+import { Impl, setTensorClass, Storage, wrap } from "./base.ts";
+import { checkDType, DTYPES, fromHalf, isFloat, type DType, type HostArray } from "./dtype.ts";
+import { ArgumentError, AutogradError, DeviceError, ShapeError, TapegradError } from "./errors.ts";
+import { formatTensor } from "./format.ts";
+import type { DeviceType } from "./backend/backend.ts";
+import { backendOf } from "./graph/devices.ts";
+import { evict, readNodes, readNodesSync, realize, transferNode, type NodeRange } from "./graph/runtime.ts";
+import { isContiguous, numel, showShape } from "./graph/view.ts";
+import { setRequiresGrad } from "./methods/core.ts";
+import { StructureMethods } from "./methods/structure.ts";
+import { checkTensor, convertCopy, isTensor } from "./ops/apply.ts";
+import * as compare from "./ops/compare.ts";
+import type { Operand } from "./ops/elementwise.ts";
+import * as joins from "./ops/join.ts";
+import * as reduce from "./ops/reduce.ts";
+import * as structure from "./ops/structure.ts";
+import * as random from "./random.ts";
+
+/** What `data()` gives: row-major elements; bool as 0 and 1, float16 as a Float16Array where the engine has one. */
+export type TensorData = Float32Array | Float64Array | Int32Array | Uint8Array;
+
+/** What `toArray()` gives: nested arrays of numbers or booleans (for a zero-dimensional tensor, the value itself). */
+export type NestedValues = (number | boolean | NestedValues)[];
+
+type Extreme = { dim: number; keepdim?: boolean };
+
+const BACKWARD = signature<{
+  gradient?: Tensor | null;
+  retainGraph?: boolean | null;
+  createGraph?: boolean;
+  inputs?: Tensor | readonly Tensor[] | null;
+}>()("backward", ["gradient", "retainGraph", "createGraph", "inputs"]);
+
+/** Largest and smallest: of all elements, along a dimension (values and indices), or of two tensors. */
+function extreme(name: "max" | "min", self: Tensor, args: readonly unknown[]): Tensor | reduce.ValuesIndices {
+  const first = args[0];
+  if (first === undefined) return reduce.extremeOfAll(name, self);
+  if (isTensor(first)) return name === "max" ? self.maximum(first) : self.minimum(first);
+  const { dim, keepdim = false, other } = parse(name === "max" ? MAX : MIN, args as ArgsOf<typeof MAX>);
+  if (other !== undefined) return name === "max" ? self.maximum(other) : self.minimum(other);
+  if (dim === undefined) return reduce.extremeOfAll(name, self);
+  return reduce.extremeAlong(name, self, dim, keepdim);
+}
+
+const MAX = signature<{ dim?: number; keepdim?: boolean; other?: Tensor }>()("max", ["dim", "keepdim"], ["other"]);
+const MIN = signature<{ dim?: number; keepdim?: boolean; other?: Tensor }>()("min", ["dim", "keepdim"], ["other"]);
+
+/** An n-dimensional array that remembers how it was computed. Made by `tensor()` and its kin, never by `new`. */
+export class Tensor extends StructureMethods {
+  // --- results that depend on how they are called -------------------------------------------------------------------
+
+  /** Largest element; `max(dim, keepdim)` gives `{ values, indices }`; `max(other)` is `maximum`. */
+  max(): Tensor;
+  max(other: Tensor): Tensor;
+  max(dim: number, keepdim?: boolean): reduce.ValuesIndices;
+  max(options: Extreme): reduce.ValuesIndices;
+  max(...args: readonly unknown[]): Tensor | reduce.ValuesIndices {
+    return extreme("max", this, args);
+  }
+
+  /** Smallest element; `min(dim, keepdim)` gives `{ values, indices }`; `min(other)` is `minimum`. */
+  min(): Tensor;
+  min(other: Tensor): Tensor;
+  min(dim: number, keepdim?: boolean): reduce.ValuesIndices;
+  min(options: Extreme): reduce.ValuesIndices;
+  min(...args: readonly unknown[]): Tensor | reduce.ValuesIndices {
+    return extreme("min", this, args);
+  }
+
+  /** For a bool tensor as `condition.where(a, b)`, `a` where it is true, else `b`; for others PyTorch's `x.where(condition, other)`. */
+  where(this: Tensor, a: Operand, b: Operand): Tensor {
+    if (this.dtype !== "bool" && isTensor(a) && a.dtype === "bool") return compare.where(a, this, b);
+    return compare.where(this, a, b);
+  }
+
+  /** Elements repeated along each dimension as often as given. */
+  repeat(...repeats: readonly (number | readonly number[])[]): Tensor {
+    return joins.repeat(this, repeats.flat() as number[]);
+  }
+
+  /** Like `repeat`, with missing repeats in front taken as one. */
+  tile(...dims: readonly (number | readonly number[])[]): Tensor {
+    return joins.tile(this, dims.flat() as number[]);
+  }
+
+  /** Dimensions reversed; for a matrix its transpose. */
+  get T(): Tensor {
+    return structure.reverseDims(this);
+  }
+
+  /** The last two dimensions exchanged. */
+  get mT(): Tensor {
+    return structure.adjointDims(this);
+  }
+
+  // --- writing ------------------------------------------------------------------------------------------------------
+
+  /** Writes the values of `source`, broadcast and converted. */
+  copy_(source: Tensor | number): this {
+    checkWritable("copy_", this);
+    const from = isTensor(source) ? source : this.newFull([], source);
+    const values = from.device === this.device ? from : from.to(this.device);
+    inPlaceRecorded("CopyBackwards", this, (before) => {
+      const expanded = values.dim() <= this.dim() ? values.detach().expand([...this.shape]) : failCopy(this, values);
+      const out = convertCopy(expanded, this.dtype);
+      if (isFloat(this.dtype))
+        record("CopyBackwards", out, [
+          [before, [], (g) => g.zerosLike()],
+          [values, [], (g) => g.sumToSize([...values.shape]).to(values.dtype)],
+        ]);
+      return out;
+    });
+    return this;
+  }
+
+  /** Writes a number everywhere. */
+  fill_(value: number | boolean | Tensor): this {
+    if (isTensor(value)) {
+      if (value.dim() > 0) throw new ShapeError(`fill_: only supports 0-dimension value tensor but got tensor with ${value.dim()} dimensions`);
+      return this.copy_(value);
+    }
+    inPlaceRecorded("FillBackward0", this, (before) => {
+      const out = before.detach().fullLike(value);
+      record("FillBackward0", out, [[before, [], (g) => g.zerosLike()]]);
+      return out;
+    });
+    return this;
+  }
+
+  /** Writes zeros everywhere. */
+  zero_(): this {
+    inPlaceRecorded("ZeroBackward0", this, (before) => {
+      const out = before.detach().zerosLike();
+      record("ZeroBackward0", out, [[before, [], (g) => g.zerosLike()]]);
+      return out;
+    });
+    return this;
+  }
+
+  /** Writes uniform random numbers of [from, to). */
+  uniform_(from = 0, to = 1): this {
+    if (!(from <= to)) throw new ArgumentError(`uniform_: expects from <= to, got ${from} and ${to}`);
+    return this.#overwrite("UniformBackward0", () => random.randomFor(this, "uniform").mul(to - from).add(from));
+  }
+
+  /** Writes normal random numbers. */
+  normal_(mean = 0, std = 1): this {
+    if (!(std >= 0)) throw new ArgumentError(`normal_: std must not be negative, got ${std}`);
+    return this.#overwrite("NormalBackward0", () => random.randomFor(this, "normal").mul(std).add(mean));
+  }
+
+  /** Writes 1 with probability `p`, else 0. */
+  bernoulli_(p = 0.5): this {
+    const like = isFloat(this.dtype) ? this.detach() : this.detach().to("float32");
+    return this.#overwrite("BernoulliBackward0", () => random.bernoulli(like, p));
+  }
+
+  #overwrite(name: string, values: () => Tensor): this {
+    inPlaceRecorded(name, this, (before) => {
+      const out = values();
+      if (isFloat(out.dtype)) record(name, out, [[before, [], (g) => g.zerosLike()]]);
+      return out;
+    });
+    return this;
+  }
+
+  // --- devices and dtypes -------------------------------------------------------------------------------------------
+
+  /** This tensor on a device, of a dtype, or like another; itself if nothing changes. */
+  to(target: DeviceType | DType | Tensor | { device?: string; dtype?: DType; copy?: boolean }, dtype?: DType): Tensor {
+    let device: string | null = null;
+    let type: DType | null = dtype ?? null;
+    let copy = false;
+    if (isTensor(target)) {
+      device = target.device;
+      type = target.dtype;
+    } else if (typeof target === "string") {
+      if ((DTYPES as readonly string[]).includes(target)) type = target as DType;
+      else if (target === "cpu" || target === "webgpu" || target === "null") device = target;
+      else type = checkDType(target, "to");
+    } else if (typeof target === "object" && target !== null) {
+      device = target.device ?? null;
+      type = target.dtype ?? null;
+      copy = target.copy ?? false;
+    } else throw new ArgumentError(`to: expected a device, a dtype or a tensor, got ${String(target)}`);
+    if (type !== null) checkDType(type, "to");
+    const moved = device === null || backendOf(device) === this.impl.backend ? this : moveTo(this, device);
+    if (type === null || type === moved.dtype) return copy && moved === this ? this.clone() : moved;
+    const out = convertCopy(moved, type);
+    if (isFloat(type) && isFloat(moved.dtype)) record("ToCopyBackward0", out, [[moved, [], (g) => g.to(moved.dtype)]]);
+    return out;
+  }
+
+  /** On the CPU. */
+  cpu(): Tensor {
+    return this.to("cpu");
+  }
+  /** As float32. */
+  float(): Tensor {
+    return this.to("float32");
+  }
+  /** As float64 (on the CPU). */
+  double(): Tensor {
+    return this.to("float64");
+  }
+  /** As float16. */
+  half(): Tensor {
+    return this.to("float16");
+  }
+  /** As int32. */
+  int(): Tensor {
+    return this.to("int32");
+  }
+  /** As int32, this library's index dtype. */
+  long(): Tensor {
+    return this.to("int32");
+  }
+  /** As uint8. */
+  byte(): Tensor {
+    return this.to("uint8");
+  }
+  /** As bool: true where nonzero. */
+  bool(): Tensor {
+    return this.to("bool");
+  }
+  /** As the dtype given, or that of another tensor. */
+  type(dtype: DType): Tensor {
+    return this.to(dtype);
+  }
+  /** As the dtype of another tensor. */
+  typeAs(other: Tensor): Tensor {
+    return this.to(other.dtype);
+  }
+
+  // --- autograd -----------------------------------------------------------------------------------------------------
+
+  /** Makes gradients flow to this tensor (or not); gives the tensor itself. */
+  requiresGrad_(requiresGrad = true): this {
+    setRequiresGrad(this, requiresGrad);
+    return this;
+  }
+
+  /**
+   * Adds the gradients of this tensor to the `.grad` of the leaves that it was computed from. A tensor with more than one
+   * element needs `gradient`, of its shape.
+   */
+  backward(...args: ArgsOf<typeof BACKWARD>): void {
+    const { gradient = null, inputs = null, ...options } = parse(BACKWARD, args);
+    if (gradient !== null) checkTensor("backward", "gradient", gradient);
+    const list = inputs === null ? null : isTensor(inputs) ? [inputs] : inputs;
+    backward([this], [gradient], { ...options, inputs: list });
+  }
+
+  /** The same storage, off the tape. */
+  detach(): Tensor {
+    return structure.detach(this);
+  }
+
+  /** Takes this tensor off the tape. */
+  detach_(): this {
+    if (this.impl.base !== null) throw new AutogradError("Can't detach views in-place. Use detach() instead.");
+    this.impl.gradFn = null;
+    this.impl.outputNr = 0;
+    this.impl.requiresGrad = false;
+    return this;
+  }
+
+  /** Makes `backward()` keep this tensor's gradient in `.grad` although it is no leaf. */
+  retainGrad(): void {
+    const edge = edgeOf(this);
+    if (edge === null) throw new AutogradError("can't retain_grad on Tensor that has requires_grad=False");
+    if (this.isLeaf) return;
+    this.impl.retainsGrad = true;
+    edge.fn.retained[edge.nr] = this;
+  }
+
+  /** True if `retainGrad()` was called. */
+  get retainsGrad(): boolean {
+    return this.impl.retainsGrad;
+  }
+
+  /** Calls `hook` with the gradient of this tensor; what it returns, if anything, takes its place. Gives a handle with `remove()`. */
+  registerHook(hook: (grad: Tensor) => Tensor | null | undefined | void): { remove(): void } {
+    const edge = edgeOf(this);
+    if (edge === null) throw new AutogradError("cannot register a hook on a tensor that doesn't require gradient");
+    const list = edge.fn.variable !== null ? this.impl.hooks : (edge.fn.hooks[edge.nr] ??= []);
+    list.push(hook);
+    return {
+      remove: () => {
+        const at = list.indexOf(hook);
+        if (at >= 0) list.splice(at, 1);
+      },
+    };
+  }
+
+  /** Replaces the values (and only them) by those of another tensor; off the tape and unseen by version checks. */
+  set data_(source: Tensor) {
+    const { version } = this.impl.storage;
+    writeStorage(this, source.detach());
+    this.impl.storage.version = version;
+  }
+
+  // --- reading ------------------------------------------------------------------------------------------------------
+
+  /** The elements in row-major order. */
+  async data(): Promise<TensorData> {
+    const [result] = await readAll([this]);
+    return result!;
+  }
+
+  /** The elements in row-major order, at once; a `DeviceError` on the GPU. */
+  dataSync(): TensorData {
+    if (this.impl.backend.readSync === undefined)
+      throw new DeviceError(`the values are on the ${this.device} device, which cannot be read without waiting: use await t.data()`);
+    realizeWithSaved([this]);
+    const [raw] = readNodesSync([rangeOf(this)]);
+    return present(raw!, this.dtype);
+  }
+
+  /** Nested arrays of the elements; booleans for bool. */
+  async toArray(): Promise<NestedValues> {
+    return nest(await this.data(), this.shape, this.dtype);
+  }
+
+  /** Nested arrays of the elements, at once; a `DeviceError` on the GPU. */
+  toArraySync(): NestedValues {
+    if (this.impl.backend.readSync === undefined) throw syncError(this, "toArray");
+    return nest(this.dataSync(), this.shape, this.dtype);
+  }
+
+  /** Alias of `toArray`. */
+  tolist(): Promise<NestedValues> {
+    return this.toArray();
+  }
+
+  /** The only element, as a number, or a boolean for bool. Throws a `ShapeError` if there are more or none. */
+  async item(): Promise<number> {
+    checkOne(this);
+    return element(await this.data(), this.dtype);
+  }
+
+  /** The only element, at once; a `DeviceError` on the GPU. */
+  itemSync(): number {
+    checkOne(this);
+    if (this.impl.backend.readSync === undefined) throw syncError(this, "item");
+    return element(this.dataSync(), this.dtype);
+  }
+
+  /** What PyTorch's `print` shows. */
+  async toText(): Promise<string> {
+    return render(this, await this.data());
+  }
+
+  /** On the CPU what `toText()` gives; on the GPU, where values cannot be had at once, shape, dtype and device. Never throws. */
+  override toString(): string {
+    try {
+      if (this.impl.backend.readSync !== undefined) return render(this, this.dataSync());
+    } catch (error) {
+      if (!(error instanceof TapegradError)) throw error;
+    }
+    return this.#summary();
+  }
+
+  #summary(): string {
+    const { node } = this.impl.storage;
+    if (node.host !== null && node.numel === this.numel() && isContiguous(this.shape, this.impl.strides))
+      return render(this, present(node.host, this.dtype));
+    const fn = this.gradFn;
+    const grad = fn !== null ? `, grad_fn=<${fn.name}>` : this.requiresGrad ? ", requires_grad=True" : "";
+    return `Tensor(shape=${showShape(this.shape)}, dtype=${this.dtype}, device=${this.device}${grad})`;
+  }
+
+  [Symbol.toPrimitive](hint: string): string {
+    if (hint !== "number") return this.toString();
+    throw new TapegradError(
+      "a tensor was used as a number: its value may not be computed yet. Read it with await t.item() (or t.itemSync() on the CPU) first",
+    );
+  }
+
+  /** What `console.log` shows in Node. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
+
+  /** What `console.log` shows in Deno. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return this.toString();
+  }
+
+  /** The slices along the first dimension, so that `for (const row of x)` works. */
+  *[Symbol.iterator](): IterableIterator<Tensor> {
+    if (this.dim() === 0) throw new ShapeError("iteration over a 0-d tensor");
+    yield* this.unbind(0);
+  }
+
+  /** Size of the first dimension. */
+  get length(): number {
+    if (this.dim() === 0) throw new ShapeError("length of a 0-d tensor");
+    return this.shape[0]!;
+  }
+
+  // --- lifetimes ----------------------------------------------------------------------------------------------------
+
+  /** Writes the value out at once and keeps it, so that it can be read whatever happens to what it was computed from. */
+  retain(): this {
+    realize([this.impl.storage.node]);
+    return this;
+  }
+
+  /** Gives up the device memory of this tensor's storage now. Using it again throws a `DisposedError`. */
+  dispose(): void {
+    const { node } = this.impl.storage;
+    evict(node);
+    node.host = null;
+    node.settle();
+    node.settled = true;
+    node.lost = "it was disposed";
+  }
+}
+
+setTensorClass((impl: Impl) => new Tensor(impl));
+
+/** In-place operations that record on `before` by themselves. */
+function inPlaceRecorded(name: string, self: Tensor, compute: (before: Tensor) => Tensor): void {
+  inPlace(name, self, compute);
+}
+
+function failCopy(self: Tensor, values: Tensor): never {
+  throw new ShapeError(`copy_: cannot broadcast ${showShape(values.shape)} to ${showShape(self.shape)}: it has more dimensions`);
+}
+
+function moveTo(tensor: Tensor, device: string): Tensor {
+  const backend = backendOf(device);
+  if (!backend.supports(tensor.dtype)) throw new DeviceError(`to: the ${backend.type} device has no ${tensor.dtype}; convert it first, for example .to("float32")`);
+  const source = convertCopyIfView(tensor);
+  const node = transferNode(backend, source.impl.storage.node);
+  const out = wrap(new Impl(new Storage(node), { shape: tensor.shape, strides: source.impl.strides, offset: 0 }, tensor.dtype));
+  if (tensor.requiresGrad) {
+    const from = tensor.device;
+    record("ToCopyBackward0", out, [[tensor, [], (g) => g.to(from as "cpu")]]);
+  }
+  return out;
+}
+
+/** The tensor as the whole of a node. */
+function convertCopyIfView(tensor: Tensor): Tensor {
+  const { impl } = tensor;
+  const { node } = impl.storage;
+  return node.numel === numel(impl.shape) && isContiguous(impl.shape, impl.strides) && impl.offset === 0 ? tensor.detach() : convertCopy(tensor, impl.dtype);
+}
+
+/** Where the elements of a tensor lie in order; a copy is recorded where they do not. */
+function rangeOf(tensor: Tensor): NodeRange {
+  const { impl } = tensor;
+  const count = numel(impl.shape);
+  if (isContiguous(impl.shape, impl.strides)) return { node: impl.storage.node, offset: count === 0 ? 0 : impl.offset, count };
+  const copy = convertCopy(tensor, impl.dtype);
+  return { node: copy.impl.storage.node, offset: 0, count };
+}
+
+/** The elements of several tensors, in row-major order, by one transfer. */
+export async function readAll(tensors: readonly Tensor[]): Promise<TensorData[]> {
+  realizeWithSaved(tensors);
+  const raw = await readNodes(tensors.map(rangeOf));
+  return raw.map((array, i) => present(array, tensors[i]!.dtype));
+}
+
+/** Host values in the array that the user gets. */
+function present(raw: HostArray, dtype: DType): TensorData {
+  if (dtype !== "float16") return raw as TensorData;
+  const bits = raw as Uint16Array;
+  const half = (globalThis as unknown as { Float16Array?: new (buffer: ArrayBufferLike, offset: number, length: number) => Float32Array }).Float16Array;
+  return half === undefined ? Float32Array.from(bits, fromHalf) : new half(bits.buffer, bits.byteOffset, bits.length);
+}
+
+function element(data: TensorData, dtype: DType): number {
+  // The declared type is number, the common case; bool gives a boolean as in PyTorch.
+  return dtype === "bool" ? ((data[0] !== 0) as unknown as number) : data[0]!;
+}
+
+function nest(data: TensorData, shape: readonly number[], dtype: DType): NestedValues {
+  let at = 0;
+  const build = (d: number): number | boolean | NestedValues => {
+    if (d === shape.length) {
+      const value = data[at++]!;
+      return dtype === "bool" ? value !== 0 : value;
+    }
+    return Array.from({ length: shape[d]! }, () => build(d + 1));
+  };
+  return build(0) as NestedValues;
+}
+
+function checkOne(tensor: Tensor): void {
+  if (tensor.numel() !== 1)
+    throw new ShapeError(`item: a Tensor with ${tensor.numel()} elements cannot be converted to a number; index or reduce it first`);
+}
+
+function syncError(tensor: Tensor, name: string): DeviceError {
+  return new DeviceError(`the values are on the ${tensor.device} device, which cannot be read without waiting: use await t.${name}()`);
+}
+
+function render(tensor: Tensor, data: TensorData): string {
+  const fn: GradFn | null = tensor.gradFn;
+  return formatTensor({
+    data,
+    shape: tensor.shape,
+    dtype: tensor.dtype,
+    gradFn: fn === null ? null : fn.name,
+    requiresGrad: tensor.requiresGrad,
+  });
+}
