@@ -16,7 +16,7 @@ fn main(
   var value = {{load}};
   var changed = false;
   for (var entry = 0i; entry < i32(params.length); entry++) {
-    let index = index_buffer[index_at + entry * params.index_step];
+    let index = {{index}};
     if (index == place) {
       value = {{combine}};
       changed = true;

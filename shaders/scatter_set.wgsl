@@ -11,7 +11,7 @@ fn main(
   let line = {{line}};
   let entry = {{entry}};
 {{offsets}}
-  let index = index_buffer[index_at + entry * params.index_step];
+  let index = {{index}};
   if (index < 0i || index >= i32(params.extent)) {
     t_fault();
     return;

@@ -33,6 +33,8 @@ export interface FoundDevice {
   /** Such as "nvidia hopper: NVIDIA H200 (driver 570)". */
   readonly description: string;
   readonly isSoftware: boolean;
+  /** Objects that must outlive the device: in Node the device breaks when the `GPU` that it came from is collected. */
+  readonly keep: readonly object[];
 }
 
 /** Why there is no device. */
@@ -61,7 +63,7 @@ export async function findDevice(options: WebGpuOptions = {}): Promise<FoundDevi
   const given = options.gpu;
   if (given !== undefined && "createBuffer" in given) {
     const device = given as unknown as GPUDevice;
-    return { device, owned: false, ...describe(device.adapterInfo) };
+    return { device, owned: false, keep: [], ...describe(device.adapterInfo) };
   }
   const gpu = given === undefined ? await defaultGpu() : (given as unknown as GPU);
   if ("reason" in gpu) return gpu;
@@ -80,7 +82,7 @@ export async function findDevice(options: WebGpuOptions = {}): Promise<FoundDevi
   const wanted = OPTIONAL_FEATURES.filter((f) => adapter.features.has(f) && !options.without?.includes(f));
   try {
     const device = await adapter.requestDevice({ requiredLimits: limits, requiredFeatures: wanted });
-    return { device, owned: true, ...describe(adapter.info) };
+    return { device, owned: true, keep: [gpu, adapter], ...describe(adapter.info) };
   } catch (error) {
     return { reason: `the GPU adapter gave no device: ${messageOf(error)}` };
   }

@@ -119,9 +119,11 @@ export function renderScatter(structure: RoutineStructure): Shader {
     value = `(${loadElement(source, "source_buffer[source_at + entry * params.source_step]")})`;
   }
   const offsets = walk(rank, "line", operands);
+  const indexElement = loadElement(index, "index_buffer[index_at + entry * params.index_step]");
   if (mode === "set") {
     const code = fillFrame(SHADERS.scatter_set, {
       size: WORKGROUP,
+      index: indexElement,
       line: "at / params.length",
       entry: "i32(at % params.length)",
       offsets,
@@ -132,6 +134,7 @@ export function renderScatter(structure: RoutineStructure): Shader {
   const combine = reducer(mode === "add" ? "sum" : mode, type).combine("value", value);
   const code = fillFrame(SHADERS.scatter, {
     size: WORKGROUP,
+    index: indexElement,
     line: "at / params.extent",
     place: "i32(at % params.extent)",
     offsets,

@@ -186,8 +186,46 @@ fn t_sqrt(x: f32) -> f32 {
   if (t_isnan(x) || t_lt(x, 0.0)) { return t_nan(); }
   return sqrt(x);
 }
+fn t_rsqrt(x: f32) -> f32 {
+  if (t_isnan(x) || t_lt(x, 0.0)) { return t_nan(); }
+  return inverseSqrt(x);
+}
+fn t_exp2(x: f32) -> f32 {
+  if (t_isnan(x)) { return x; }
+  return exp2(x);
+}
+fn t_log2(x: f32) -> f32 {
+  if (t_isnan(x) || t_lt(x, 0.0)) { return t_nan(); }
+  return log2(x);
+}
+fn t_log10(x: f32) -> f32 {
+  return t_log(x) * 0.4342944819;
+}
+fn t_expm1(x: f32) -> f32 {
+  if (abs(x) < 0.01) { return x + 0.5 * x * x + x * x * x * 0.16666667; }
+  return t_exp(x) - 1.0;
+}
+fn t_log1p(x: f32) -> f32 {
+  if (abs(x) < 0.01) { return x - 0.5 * x * x + x * x * x * 0.33333333; }
+  return t_log(1.0 + x);
+}
+fn t_pow(x: f32, y: f32) -> f32 {
+  if (y == 0.0) { return 1.0; }
+  if (t_isnan(x) || t_isnan(y)) { return t_nan(); }
+  if (x < 0.0) {
+    if (floor(y) != y) { return t_nan(); }
+    let m = t_exp(y * t_log(-x));
+    return select(m, -m, floor(y * 0.5) * 2.0 != y);
+  }
+  return t_exp(y * t_log(x));
+}
 `,
-  hyperbolic: `
+  hyperbolic: `fn t_sinh(x: f32) -> f32 { return select(sinh(x), x, t_isnan(x)); }
+fn t_cosh(x: f32) -> f32 { return select(cosh(x), x, t_isnan(x)); }
+fn t_tanh(x: f32) -> f32 { return select(tanh(clamp(x, -20.0, 20.0)), x, t_isnan(x)); }
+fn t_asinh(x: f32) -> f32 { return select(asinh(x), x, t_isnan(x)); }
+fn t_acosh(x: f32) -> f32 { return select(acosh(x), x, t_isnan(x)); }
+fn t_atanh(x: f32) -> f32 { return select(atanh(x), x, t_isnan(x)); }
 `,
   matmul: `var<workgroup> tile_a: array<vec4<{{type}}>, {{size_a}}>;
 var<workgroup> tile_b: array<vec4<{{type}}>, {{size_b}}>;
@@ -324,7 +362,7 @@ fn main(
   var value = {{load}};
   var changed = false;
   for (var entry = 0i; entry < i32(params.length); entry++) {
-    let index = index_buffer[index_at + entry * params.index_step];
+    let index = {{index}};
     if (index == place) {
       value = {{combine}};
       changed = true;
@@ -346,7 +384,7 @@ fn main(
   let line = {{line}};
   let entry = {{entry}};
 {{offsets}}
-  let index = index_buffer[index_at + entry * params.index_step];
+  let index = {{index}};
   if (index < 0i || index >= i32(params.extent)) {
     t_fault();
     return;
@@ -354,8 +392,19 @@ fn main(
   out_buffer[out_at + index * params.out_step] = {{store}};
 }
 `,
-  special: `
+  special: `fn t_erf(x: f32) -> f32 {
+  if (t_isnan(x)) { return x; }
+  let t = 1.0 / (1.0 + 0.3275911 * abs(x));
+  let y = 1.0 - (((((1.061405429 * t - 1.453152027) * t) + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t * t_exp(-x * x);
+  return t_copysign(y, x);
+}
 `,
-  trigonometric: `
+  trigonometric: `fn t_sin(x: f32) -> f32 { return select(sin(x), t_nan(), t_isnan(x) || t_isinf(x)); }
+fn t_cos(x: f32) -> f32 { return select(cos(x), t_nan(), t_isnan(x) || t_isinf(x)); }
+fn t_tan(x: f32) -> f32 { return select(tan(x), t_nan(), t_isnan(x) || t_isinf(x)); }
+fn t_asin(x: f32) -> f32 { return select(asin(x), t_nan(), t_isnan(x) || abs(x) > 1.0); }
+fn t_acos(x: f32) -> f32 { return select(acos(x), t_nan(), t_isnan(x) || abs(x) > 1.0); }
+fn t_atan(x: f32) -> f32 { return select(atan(x), x, t_isnan(x)); }
+fn t_atan2(y: f32, x: f32) -> f32 { return atan2(y, x); }
 `,
 };
