@@ -79,7 +79,8 @@ export function parse<O extends object, K extends readonly (keyof O)[]>(
   return result as O;
 }
 
-function applyOptions(
+/** Copies named options into `result`; fails for unknown ones with the known names. */
+export function applyOptions(
   name: string,
   named: readonly string[],
   aliases: Readonly<Record<string, string>>,

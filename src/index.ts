@@ -1,1 +1,206 @@
-export { Tensor, readAll } from "./tensor.ts";
+/**
+ * Tapegrad: PyTorch's eager tensors and autograd in TypeScript, on WebGPU and on the CPU.
+ *
+ * Importing has no side effects on the host: no device is looked for before `init()`.
+ *
+ * @packageDocumentation
+ */
+
+export { Tensor, readAll, type NestedValues, type TensorData } from "./tensor.ts";
+export type { DType } from "./dtype.ts";
+export type { DeviceType } from "./backend/backend.ts";
+export * from "./errors.ts";
+
+export {
+  init,
+  currentDevice,
+  synchronize,
+  destroy,
+  memory,
+  resetPeakMemory,
+  type DeviceInfo,
+  type InitOptions,
+  type MemoryInfo,
+} from "./init.ts";
+export { setPrintOptions, getPrintOptions, type PrintOptions } from "./format.ts";
+
+export {
+  arange,
+  empty,
+  emptyLike,
+  eye,
+  full,
+  fullLike,
+  linspace,
+  logspace,
+  ones,
+  onesLike,
+  tensor,
+  zeros,
+  zerosLike,
+  type NestedArray,
+  type NumericArray,
+  type TensorOptions,
+} from "./ops/creation.ts";
+export {
+  bernoulli,
+  getRngState,
+  manualSeed,
+  normal,
+  rand,
+  randint,
+  randLike,
+  randn,
+  randnLike,
+  randperm,
+  seed,
+  setRngState,
+  type RandomState,
+} from "./random.ts";
+
+export * from "./functions/unary.ts";
+export { max, min } from "./functions/reduce.ts";
+export { resultType, type Operand } from "./ops/elementwise.ts";
+export {
+  add,
+  addcdiv,
+  addcmul,
+  atan2,
+  atan2 as arctan2,
+  clamp,
+  clamp as clip,
+  clampMax,
+  clampMin,
+  div,
+  div as divide,
+  div as trueDivide,
+  floorDivide_ as floorDivide,
+  fmod,
+  lerp,
+  maximum,
+  minimum,
+  mul,
+  mul as multiply,
+  pow,
+  remainder,
+  rsub,
+  sub,
+  sub as subtract,
+  type RoundingMode,
+} from "./ops/arithmetic.ts";
+export {
+  bitwiseAnd,
+  bitwiseLeftShift,
+  bitwiseOr,
+  bitwiseRightShift,
+  bitwiseXor,
+  eq,
+  ge,
+  ge as greaterEqual,
+  gt,
+  gt as greater,
+  le,
+  le as lessEqual,
+  logicalAnd,
+  logicalOr,
+  logicalXor,
+  lt,
+  lt as less,
+  maskedFill,
+  ne,
+  ne as notEqual,
+  where,
+} from "./ops/compare.ts";
+export {
+  all,
+  amax,
+  amin,
+  any,
+  argmax,
+  argmin,
+  countNonzero,
+  logsumexp,
+  mean,
+  nansum,
+  norm,
+  prod,
+  std,
+  stdMean,
+  sum,
+  var_ as var,
+  varMean,
+  type Dims,
+  type ValuesIndices,
+} from "./ops/reduce.ts";
+export { cumprod, cumsum, tril, triu } from "./ops/scan.ts";
+export { addmm, addmv, baddbmm, bmm, dot, matmul, mm, mv, outer, outer as ger } from "./ops/matmul.ts";
+export {
+  broadcastTo,
+  chunk,
+  clone,
+  detach,
+  diagonal,
+  expand,
+  expandAs,
+  flatten,
+  flip,
+  isSameSize,
+  movedim,
+  movedim as moveaxis,
+  narrow,
+  permute,
+  ravel,
+  reshape,
+  reshapeAs,
+  select,
+  split,
+  splitWithSizes,
+  squeeze,
+  sumToSize,
+  t,
+  transpose,
+  transpose as swapaxes,
+  transpose as swapdims,
+  unbind,
+  unflatten,
+  unsqueeze,
+  view,
+  viewAs,
+} from "./ops/structure.ts";
+export {
+  atleast1d,
+  atleast2d,
+  atleast3d,
+  cat,
+  cat as concat,
+  cat as concatenate,
+  dstack,
+  hstack,
+  repeat,
+  stack,
+  tile,
+  vstack,
+  vstack as rowStack,
+} from "./ops/join.ts";
+export {
+  at,
+  ellipsis,
+  gather,
+  indexAdd,
+  indexPut,
+  indexSelect,
+  scatter,
+  scatterAdd,
+  sliceOf as slice,
+  takeAlongDim,
+  type Index,
+  type Slice,
+} from "./ops/indexing.ts";
+export { softmax, logSoftmax } from "./ops/composite/softmax.ts";
+
+export * as autograd from "./autograd/index.ts";
+export { enableGrad, inferenceMode, isGradEnabled, isInferenceModeEnabled, noGrad, setGradEnabled, type ModeGuard } from "./autograd/mode.ts";
+export { graph, type GraphNode, type TapeGraph } from "./autograd/graph.ts";
+export * as nn from "./nn/index.ts";
+export * as F from "./nn/functional.ts";
+export * as optim from "./optim/index.ts";

@@ -1,0 +1,109 @@
+/** Operations that users define: `torch.autograd.Function`. */
+
+import { Impl, wrap } from "../base.ts";
+import { isFloat } from "../dtype.ts";
+import { AutogradError } from "../errors.ts";
+import { isTensor, snapshot } from "../ops/apply.ts";
+import type { Tensor } from "../tensor.ts";
+import { noGrad } from "./mode.ts";
+import { attach, edgeOf, GradFn, metaOf, needsTape, SavedTensor, type Grads } from "./tape.ts";
+
+/** What `forward` leaves for `backward`. Any other property may be set on it, too. */
+export interface FunctionContext {
+  /** Keeps tensors for `backward`, where `savedTensors` has them. */
+  saveForBackward(...tensors: readonly Tensor[]): void;
+  readonly savedTensors: readonly Tensor[];
+  /** In `backward`: which of `forward`'s arguments need a gradient. */
+  readonly needsInputGrad: readonly boolean[];
+  /** Results that gradients never flow to. */
+  markNonDifferentiable(...tensors: readonly Tensor[]): void;
+  /** False: gradients that are missing come as null rather than zeros. */
+  setMaterializeGrads(value: boolean): void;
+  [key: string]: unknown;
+}
+
+type Result = Tensor | readonly Tensor[];
+type GradResult = Tensor | null | readonly (Tensor | null | undefined)[];
+
+/** A subclass's static methods. */
+interface FunctionClass<A extends readonly unknown[], R extends Result> {
+  readonly name: string;
+  forward(ctx: FunctionContext, ...args: A): R;
+  backward(ctx: FunctionContext, ...grads: Tensor[]): GradResult;
+}
+
+class Context {
+  [key: string]: unknown;
+  #kept: Tensor[] = [];
+  #saved: readonly Tensor[] | null = null;
+  #flat = new Set<Tensor>();
+  materialize = true;
+  needsInputGrad: readonly boolean[] = [];
+
+  saveForBackward(...tensors: readonly Tensor[]): void {
+    this.#kept = [...tensors];
+  }
+  get savedTensors(): readonly Tensor[] {
+    return this.#saved ?? this.#kept;
+  }
+  markNonDifferentiable(...tensors: readonly Tensor[]): void {
+    for (const t of tensors) this.#flat.add(t);
+  }
+  setMaterializeGrads(value: boolean): void {
+    this.materialize = value;
+  }
+  isFlat(tensor: Tensor): boolean {
+    return this.#flat.has(tensor);
+  }
+  present(saved: readonly Tensor[] | null): void {
+    this.#saved = saved;
+  }
+}
+
+/**
+ * Base class of operations with a derivative of their own: a subclass has static methods `forward(ctx, ...args)` and
+ * `backward(ctx, ...grads)`, and is called by `Subclass.apply(...args)`. `backward` gives one gradient an argument (null for
+ * those that are no tensors).
+ */
+export class Function {
+  /** Runs `forward` off the tape and records `backward`. */
+  static apply<A extends readonly unknown[], R extends Result>(this: FunctionClass<A, R>, ...args: A): R {
+    const ctx = new Context();
+    const inputs = args.filter(isTensor);
+    const result = noGrad(() => this.forward(ctx, ...args));
+    if (!needsTape(...inputs)) return result;
+    const outs = (isTensor(result) ? [result] : [...result]).map((out) =>
+      // A result that is one of the inputs gets a handle of its own, so that its history is this operation's.
+      inputs.includes(out) ? snapshot(out) : out.gradFn === null && !out.requiresGrad ? out : aliasOff(out),
+    );
+    const kept = ctx.savedTensors.map((t) => new SavedTensor(t, outs.indexOf(t)));
+    const edges = args.map((a) => (isTensor(a) ? edgeOf(a) : null));
+    const backward = this.backward.bind(this);
+    const fn = new GradFn({
+      name: `${this.name}Backward`,
+      edges,
+      results: outs.map(metaOf),
+      saved: kept,
+      apply: (grads, saved, needed) => {
+        ctx.needsInputGrad = needed;
+        ctx.present(saved);
+        const given = outs.map((out, i) => grads[i] ?? (ctx.materialize ? out.detach().zerosLike() : null));
+        const returned = backward(ctx, ...(given as Tensor[]));
+        const list: Grads = (isTensor(returned) || returned === null ? [returned] : [...returned]).map((g) => g ?? null);
+        while (list.length > args.length && list[list.length - 1] === null) list.pop();
+        if (list.length > args.length)
+          throw new AutogradError(`${fn.name}: backward gave ${list.length} gradients for ${args.length} arguments of forward`);
+        while (list.length < args.length) list.push(null);
+        return list;
+      },
+    });
+    outs.forEach((out, i) => {
+      if (isFloat(out.dtype) && !ctx.isFlat(out)) attach(out, fn, i);
+    });
+    return (isTensor(result) ? outs[0] : outs) as unknown as R;
+  }
+}
+
+function aliasOff(tensor: Tensor): Tensor {
+  return wrap(new Impl(tensor.impl.storage, tensor.impl, tensor.impl.dtype));
+}

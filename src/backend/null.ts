@@ -1,0 +1,115 @@
+/** A device that runs nothing: it counts kernels and checks lifetimes, so that schedules are tested without hardware. */
+
+import { hostArray, ITEM_SIZE, type DType, type HostArray } from "../dtype.ts";
+import type { KernelStructure } from "../graph/kernel.ts";
+import type { Backend, BackendLimits, BackendMemory, Call, DeviceBuffer, Program, ReadRequest, ReadResult } from "./backend.ts";
+
+interface NullBuffer extends DeviceBuffer {
+  released: boolean;
+}
+
+let nextId = 1;
+
+/** The null backend. */
+export class NullBackend implements Backend {
+  readonly type = "null";
+  readonly description = "nothing is computed";
+  readonly isSoftware = false;
+  readonly limits: BackendLimits;
+  /** Every kernel that was to run, in order. */
+  calls: Call[] = [];
+  /** How often work was submitted. */
+  submissions = 0;
+  #usedBuffers = 0;
+  #usedBytes = 0;
+  #peakBytes = 0;
+
+  constructor(options: { buffersPerKernel?: number; fusesRows?: (outer: number, inner: number) => boolean } = {}) {
+    this.limits = {
+      buffersPerKernel: options.buffersPerKernel ?? 8,
+      maxBufferBytes: 2 ** 40,
+      fusesRows: options.fusesRows ?? ((outer, inner) => !(outer < 32 && inner > 16384)),
+    };
+  }
+
+  /** Forgets the calls so far. */
+  reset(): void {
+    this.calls = [];
+    this.submissions = 0;
+    this.#peakBytes = this.#usedBytes;
+  }
+
+  supports(_dtype: DType): boolean {
+    return true;
+  }
+
+  bytesFor(dtype: DType, count: number): number {
+    return ITEM_SIZE[dtype] * count;
+  }
+
+  allocate(bytes: number): DeviceBuffer {
+    const buffer: NullBuffer = { id: nextId++, bytes, released: false };
+    this.#usedBuffers++;
+    this.#usedBytes += bytes;
+    this.#peakBytes = Math.max(this.#peakBytes, this.#usedBytes);
+    return buffer;
+  }
+
+  release(given: DeviceBuffer): void {
+    const buffer = given as NullBuffer;
+    if (buffer.released) throw new Error(`buffer ${buffer.id} was released twice`);
+    buffer.released = true;
+    this.#usedBuffers--;
+    this.#usedBytes -= buffer.bytes;
+  }
+
+  upload(buffer: DeviceBuffer, _dtype: DType, _data: HostArray): void {
+    checkLive(buffer);
+  }
+
+  prepare(structure: KernelStructure): Program {
+    return { structure };
+  }
+
+  run(calls: readonly Call[]): void {
+    for (const call of calls) {
+      call.buffers.forEach(checkLive);
+      const { structure } = call.program;
+      const written = call.buffers.filter((_, i) => structure.buffers[i]!.mode !== "read");
+      for (const buffer of written)
+        if (call.buffers.filter((b) => b === buffer).length > 1)
+          throw new Error(`buffer ${buffer.id} is bound twice, once for writing, in ${structure.key}`);
+    }
+    this.calls.push(...calls);
+    this.submissions++;
+  }
+
+  readonly readSync = (requests: readonly ReadRequest[]): ReadResult => {
+    for (const { buffer } of requests) checkLive(buffer);
+    return { arrays: requests.map((r) => hostArray(r.dtype, r.count)), fault: 0 };
+  };
+
+  read(requests: readonly ReadRequest[]): Promise<ReadResult> {
+    return Promise.resolve(this.readSync(requests));
+  }
+
+  synchronize(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  memory(): BackendMemory {
+    return { usedBuffers: this.#usedBuffers, usedBytes: this.#usedBytes, pooledBuffers: 0, pooledBytes: 0, peakBytes: this.#peakBytes };
+  }
+
+  resetPeakMemory(): void {
+    this.#peakBytes = this.#usedBytes;
+  }
+
+  trim(_bytes: number): void {}
+
+  destroy(): void {}
+}
+
+function checkLive(buffer: DeviceBuffer): void {
+  if ((buffer as NullBuffer).released) throw new Error(`buffer ${buffer.id} is used after it was released`);
+}

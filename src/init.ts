@@ -1,0 +1,129 @@
+/** Choosing the device of new tensors, and what the program says of its devices. */
+
+import type { Backend, DeviceType } from "./backend/backend.ts";
+import { CpuBackend } from "./backend/cpu/backend.ts";
+import { NullBackend } from "./backend/null.ts";
+import { WebGpuBackend } from "./backend/webgpu/backend.ts";
+import { findDevice, type GpuDeviceLike, type GpuLike, type WebGpuOptions } from "./backend/webgpu/device.ts";
+import { applyOptions } from "./args.ts";
+import { ArgumentError, DeviceError } from "./errors.ts";
+import { activeBackends, backendOf, defaultBackend, forgetBackend, registerBackend, setBackend, setDefaultBackend } from "./graph/devices.ts";
+import { flushRecorded } from "./graph/runtime.ts";
+
+registerBackend("cpu", () => new CpuBackend());
+registerBackend("null", () => new NullBackend());
+
+/** What `init()` may be told. */
+export interface InitOptions {
+  /** `"auto"` (default): a hardware GPU if there is one, else the CPU. `"webgpu"`: any adapter, or an error. `"cpu"`. */
+  readonly device?: "auto" | "webgpu" | "cpu" | undefined;
+  /** A `GPU` to ask for an adapter, or a `GPUDevice` to use. */
+  readonly gpu?: GpuLike | GpuDeviceLike | undefined;
+  readonly powerPreference?: "high-performance" | "low-power" | undefined;
+  /** Limits by name to ask for where they are lower than the adapter's. */
+  readonly limits?: Readonly<Record<string, number>> | undefined;
+  /** Optional GPU features not to use, by name. */
+  readonly without?: readonly string[] | undefined;
+}
+
+const OPTION_NAMES = ["device", "gpu", "powerPreference", "limits", "without"];
+
+/** The device that new tensors are made on. */
+export interface DeviceInfo {
+  readonly type: DeviceType;
+  /** Adapter or engine, for people. */
+  readonly description: string;
+  /** True if a GPU interface is emulated on the CPU. */
+  readonly isSoftware: boolean;
+  /** Why this device was taken, or why the GPU was not. */
+  readonly reason: string;
+}
+
+function infoOf(backend: Backend, reason: string): DeviceInfo {
+  return { type: backend.type, description: backend.description, isSoftware: backend.isSoftware, reason };
+}
+
+/**
+ * Chooses the device of new tensors. Throws a `DeviceError` with the reason if `device: "webgpu"` is asked for and there
+ * is none; `"auto"` falls back to the CPU and says why.
+ */
+export async function init(options: InitOptions = {}): Promise<DeviceInfo> {
+  const known: { device?: unknown } = {};
+  applyOptions("init", OPTION_NAMES, {}, options as Record<string, unknown>, known as Record<string, unknown>);
+  const device = options.device ?? "auto";
+  if (device !== "auto" && device !== "webgpu" && device !== "cpu")
+    throw new ArgumentError(`init: device must be "auto", "webgpu" or "cpu", got ${JSON.stringify(device)}`);
+  if (device === "cpu") {
+    const cpu = backendOf("cpu");
+    setDefaultBackend(cpu);
+    return infoOf(cpu, "the CPU was asked for");
+  }
+  const found = await findDevice(options satisfies WebGpuOptions);
+  if ("reason" in found) {
+    if (device === "webgpu")
+      throw new DeviceError(`init: no WebGPU device: ${found.reason}. Use { device: "auto" } or { device: "cpu" } to go on without one.`);
+    const cpu = backendOf("cpu");
+    setDefaultBackend(cpu);
+    return infoOf(cpu, `no WebGPU device: ${found.reason}`);
+  }
+  if (device === "auto" && found.isSoftware && options.gpu === undefined) {
+    if (found.owned) found.device.destroy();
+    const cpu = backendOf("cpu");
+    setDefaultBackend(cpu);
+    return infoOf(cpu, `the only WebGPU adapter (${found.description}) is emulated in software, which is slower than the CPU backend`);
+  }
+  const backend = new WebGpuBackend(found, {});
+  setBackend(backend);
+  setDefaultBackend(backend);
+  return infoOf(backend, device === "webgpu" ? "WebGPU was asked for" : "a hardware WebGPU adapter is present");
+}
+
+/** The device that new tensors are made on now. */
+export function currentDevice(): DeviceInfo {
+  return infoOf(defaultBackend(), "in use");
+}
+
+/** Realises what is pending on every device, then waits until all of it is done. Rejects with a device's error. */
+export async function synchronize(): Promise<void> {
+  for (const backend of activeBackends()) {
+    flushRecorded(backend);
+    await backend.synchronize();
+  }
+}
+
+/** Ends the GPU device (its tensors are lost) and frees pooled memory, so that a program can exit cleanly. */
+export function destroy(): void {
+  for (const backend of activeBackends())
+    if (backend.type !== "cpu") {
+      backend.destroy();
+      forgetBackend(backend);
+    } else backend.trim(0);
+}
+
+/** Figures of memory over all devices; bytes. */
+export interface MemoryInfo {
+  /** Buffers in use. */
+  readonly buffers: number;
+  readonly liveBytes: number;
+  readonly pooledBytes: number;
+  readonly pooledBuffers: number;
+  readonly peakBytes: number;
+}
+
+/** Device memory in use and kept for reuse, summed over devices. */
+export function memory(): MemoryInfo {
+  const all = activeBackends().map((b) => b.memory());
+  const total = (pick: (m: (typeof all)[number]) => number): number => all.reduce((sum, m) => sum + pick(m), 0);
+  return {
+    buffers: total((m) => m.usedBuffers),
+    liveBytes: total((m) => m.usedBytes),
+    pooledBytes: total((m) => m.pooledBytes),
+    pooledBuffers: total((m) => m.pooledBuffers),
+    peakBytes: total((m) => m.peakBytes),
+  };
+}
+
+/** Starts the peak anew from what is in use now. */
+export function resetPeakMemory(): void {
+  for (const backend of activeBackends()) backend.resetPeakMemory();
+}

@@ -1,0 +1,26 @@
+/** `tg.nn.functional`, also exported as `F`. */
+
+import { parse, signature, type ArgsOf } from "../args.ts";
+import { ArgumentError } from "../errors.ts";
+import { unary } from "../ops/elementwise.ts";
+import type { Tensor } from "../tensor.ts";
+
+export { linear, layerNorm, embedding } from "../ops/composite/layers.ts";
+export { crossEntropy, mseLoss, nllLoss, type Reduction } from "../ops/composite/loss.ts";
+export { softmax, logSoftmax } from "../ops/composite/softmax.ts";
+export { relu, sigmoid, tanh } from "../functions/unary.ts";
+
+const GELU = signature<{ approximate?: "none" | "tanh" }>()("gelu", [], ["approximate"]);
+
+/** `x * Phi(x)`, Phi being the normal distribution; with `approximate: "tanh"` its usual approximation. */
+export function gelu(input: Tensor, ...args: ArgsOf<typeof GELU>): Tensor {
+  const { approximate = "none" } = parse(GELU, args);
+  if (approximate !== "none" && approximate !== "tanh")
+    throw new ArgumentError(`gelu: approximate must be "none" or "tanh", got ${String(approximate)}`);
+  return unary(approximate === "none" ? "gelu" : "geluTanh", input);
+}
+
+/** `x * sigmoid(x)` for each element. */
+export function silu(input: Tensor): Tensor {
+  return unary("silu", input);
+}

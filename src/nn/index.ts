@@ -1,0 +1,3 @@
+/** `tg.nn`: layers and their functions. */
+
+export * as functional from "./functional.ts";

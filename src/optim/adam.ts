@@ -1,0 +1,78 @@
+/** Adam and AdamW. */
+
+import { ArgumentError } from "../errors.ts";
+import type { Tensor } from "../tensor.ts";
+import { checkRange, Optimizer, type ParamGroup, type Parameters } from "./optimizer.ts";
+import { withDefaults } from "./sgd.ts";
+
+/** Options of `Adam` and `AdamW`, as in PyTorch. */
+export interface AdamOptions {
+  lr: number;
+  betas: readonly [number, number];
+  eps: number;
+  weightDecay: number;
+  amsgrad: boolean;
+  maximize: boolean;
+}
+
+const DEFAULTS: AdamOptions = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, amsgrad: false, maximize: false };
+
+/** Adam (Kingma and Ba, 2015), `torch.optim.Adam`: `new optim.Adam(params, { lr: 1e-3 })`. */
+export class Adam extends Optimizer<AdamOptions> {
+  readonly #decoupled: boolean;
+
+  constructor(params: Parameters<AdamOptions>, options: Partial<AdamOptions> = {}, name = "Adam") {
+    super(name, params, withDefaults(name, name === "AdamW" ? { ...DEFAULTS, weightDecay: 0.01 } : DEFAULTS, options));
+    this.#decoupled = name === "AdamW";
+  }
+
+  protected override check(group: ParamGroup<AdamOptions>): void {
+    const { lr, betas, eps, weightDecay } = group;
+    checkRange("Adam", "learning rate", lr, 0);
+    checkRange("Adam", "epsilon value", eps, 0);
+    checkRange("Adam", "weightDecay value", weightDecay, 0);
+    if (!Array.isArray(betas) || betas.length !== 2) throw new ArgumentError("Adam: betas must be an array of two numbers");
+    betas.forEach((b, i) => checkRange("Adam", `beta parameter at index ${i}`, b as number, 0, 1));
+  }
+
+  protected override update(group: ParamGroup<AdamOptions>, params: readonly Tensor[]): void {
+    const { lr, eps, weightDecay, amsgrad, maximize } = group;
+    const [beta1, beta2] = group.betas;
+    for (const p of params) {
+      const state = this.stateOf(p);
+      if (state["step"] === undefined) {
+        state["step"] = 0;
+        state["expAvg"] = p.detach().zerosLike();
+        state["expAvgSq"] = p.detach().zerosLike();
+        if (amsgrad) state["maxExpAvgSq"] = p.detach().zerosLike();
+      }
+      const step = (state["step"] as number) + 1;
+      state["step"] = step;
+      let d = maximize ? p.grad!.neg() : p.grad!;
+      if (weightDecay !== 0) {
+        if (this.#decoupled) p.mul_(1 - lr * weightDecay);
+        else d = d.add(p, { alpha: weightDecay });
+      }
+      const mean = state["expAvg"] as Tensor;
+      const square = state["expAvgSq"] as Tensor;
+      mean.lerp_(d, 1 - beta1);
+      square.mul_(beta2).addcmul_(d, d, { value: 1 - beta2 });
+      let second = square;
+      if (amsgrad) {
+        const largest = state["maxExpAvgSq"] as Tensor;
+        largest.copy_(largest.maximum(square));
+        second = largest;
+      }
+      const root = Math.sqrt(1 - beta2 ** step);
+      const denominator = second.sqrt().div(root).add(eps);
+      p.addcdiv_(mean, denominator, { value: -lr / (1 - beta1 ** step) });
+    }
+  }
+}
+
+/** Adam with decoupled weight decay (Loshchilov and Hutter, 2019), `torch.optim.AdamW`. */
+export class AdamW extends Adam {
+  constructor(params: Parameters<AdamOptions>, options: Partial<AdamOptions> = {}) {
+    super(params, options, "AdamW");
+  }
+}

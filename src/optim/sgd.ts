@@ -1,0 +1,57 @@
+/** Stochastic gradient descent. */
+
+import { applyOptions } from "../args.ts";
+import { ArgumentError } from "../errors.ts";
+import type { Tensor } from "../tensor.ts";
+import { checkRange, Optimizer, type ParamGroup, type Parameters } from "./optimizer.ts";
+
+/** Options of `SGD`, as in PyTorch. */
+export interface SGDOptions {
+  lr: number;
+  momentum: number;
+  dampening: number;
+  weightDecay: number;
+  nesterov: boolean;
+  maximize: boolean;
+}
+
+const DEFAULTS: SGDOptions = { lr: 1e-3, momentum: 0, dampening: 0, weightDecay: 0, nesterov: false, maximize: false };
+
+/** Options by name over the defaults; an unknown name is an error. */
+export function withDefaults<O extends object>(name: string, defaults: O, options: Partial<O>): O {
+  const given: Record<string, unknown> = {};
+  applyOptions(name, Object.keys(defaults), {}, options as Record<string, unknown>, given);
+  return { ...defaults, ...(given as Partial<O>) };
+}
+
+/** Stochastic gradient descent with momentum (`torch.optim.SGD`): `new optim.SGD(params, { lr: 0.1, momentum: 0.9 })`. */
+export class SGD extends Optimizer<SGDOptions> {
+  constructor(params: Parameters<SGDOptions>, options: Partial<SGDOptions> | number = {}) {
+    super("SGD", params, withDefaults("SGD", DEFAULTS, typeof options === "number" ? { lr: options } : options));
+  }
+
+  protected override check(group: ParamGroup<SGDOptions>): void {
+    checkRange("SGD", "learning rate", group.lr, 0);
+    checkRange("SGD", "momentum value", group.momentum, 0);
+    checkRange("SGD", "weightDecay value", group.weightDecay, 0);
+    if (group.nesterov && (group.momentum <= 0 || group.dampening !== 0))
+      throw new ArgumentError("SGD: Nesterov momentum requires a momentum and zero dampening");
+  }
+
+  protected override update(group: ParamGroup<SGDOptions>, params: readonly Tensor[]): void {
+    const { lr, momentum, dampening, weightDecay, nesterov, maximize } = group;
+    for (const p of params) {
+      let d = maximize ? p.grad!.neg() : p.grad!;
+      if (weightDecay !== 0) d = d.add(p, { alpha: weightDecay });
+      if (momentum !== 0) {
+        const state = this.stateOf(p);
+        const before = state["momentumBuffer"] as Tensor | undefined;
+        if (before === undefined) state["momentumBuffer"] = d.clone();
+        else before.mul_(momentum).add_(d, { alpha: 1 - dampening });
+        const buffer = state["momentumBuffer"] as Tensor;
+        d = nesterov ? d.add(buffer, { alpha: momentum }) : buffer;
+      }
+      p.add_(d, { alpha: -lr });
+    }
+  }
+}
