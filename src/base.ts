@@ -16,20 +16,31 @@ export class Storage {
   /** Counts in-place changes, so that the tape notices when a saved value was overwritten. */
   version = 0;
 
+  /** Position in the node of the storage's first element: several storages may live in one node. */
+  #start = 0;
+  /** Elements of the storage. */
+  readonly length: number;
+
   constructor(node: Node) {
     this.#node = node;
+    this.length = node.numel;
     node.owners++;
+  }
+
+  get start(): number {
+    return this.#start;
   }
 
   get node(): Node {
     return this.#node;
   }
 
-  /** Binds to the node of the new content. */
-  set node(node: Node) {
+  /** Binds to the node of the new content, whose elements from `start` on are this storage's. */
+  bind(node: Node, start = 0): void {
     this.#node.owners--;
     node.owners++;
     this.#node = node;
+    this.#start = start;
   }
 }
 
@@ -41,8 +52,9 @@ export class Impl {
   readonly storage: Storage;
   readonly shape: readonly number[];
   readonly strides: readonly number[];
-  readonly offset: number;
   readonly dtype: DType;
+  /** Position of the first element in the storage. */
+  readonly storageOffset: number;
 
   /** Set by the user on a leaf. */
   requiresGrad = false;
@@ -69,12 +81,13 @@ export class Impl {
     this.storage = storage;
     this.shape = view.shape;
     this.strides = view.strides;
-    this.offset = view.offset;
+    this.storageOffset = view.offset - storage.start;
     this.dtype = dtype;
   }
 
-  get view(): View {
-    return this;
+  /** Position of the first element in the storage's node. */
+  get offset(): number {
+    return this.storage.start + this.storageOffset;
   }
 
   get backend(): Backend {

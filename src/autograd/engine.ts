@@ -3,7 +3,10 @@
 import { isFloat } from "../dtype.ts";
 import { ArgumentError, AutogradError, ShapeError } from "../errors.ts";
 import { realize } from "../graph/runtime.ts";
+import { coversWhole } from "../graph/node.ts";
 import { sameShape, showShape } from "../graph/view.ts";
+import { snapshot } from "../ops/apply.ts";
+import { frozen } from "./inplace.ts";
 import type { Tensor } from "../tensor.ts";
 import { withMode } from "./mode.ts";
 import { edgeOf, type Edge, type GradFn, type Grads } from "./tape.ts";
@@ -249,10 +252,16 @@ function padded(grads: Grads, count: number): Grads {
   return Array.from({ length: count }, (_, i) => grads[i] ?? null);
 }
 
+/** A gradient with a storage of its own, contiguous, off the tape. */
+function owned(grad: Tensor): Tensor {
+  const { impl } = grad;
+  return coversWhole(impl, impl.storage.node.numel) ? snapshot(grad) : grad.detach().clone();
+}
+
 /** Adds a gradient to a tensor's `.grad`. */
 function accumulateGrad(tensor: Tensor, grad: Tensor, createGraph: boolean): void {
   const { impl } = tensor;
-  if (impl.grad === null) impl.grad = createGraph ? grad : grad.detach();
+  if (impl.grad === null) impl.grad = createGraph ? frozen(grad) : owned(grad);
   else if (createGraph) impl.grad = impl.grad.add(grad);
   else impl.grad.add_(grad.detach());
 }

@@ -1,11 +1,11 @@
 /** Writing into tensors: storages are bound to new nodes, and the tape learns what that means for every view. */
 
 import { Impl, Storage, wrap } from "../base.ts";
-import { category } from "../dtype.ts";
+import { category, type DType } from "../dtype.ts";
 import { AutogradError, DTypeError, ShapeError } from "../errors.ts";
 import { coversWhole, Node, type UpdateOp } from "../graph/node.ts";
 import { recordNode } from "../graph/runtime.ts";
-import { contiguousView, numel, sameShape, showShape } from "../graph/view.ts";
+import { contiguousView, isContiguous, numel, sameShape, showShape } from "../graph/view.ts";
 import { argOf, convertCopy } from "../ops/apply.ts";
 import type { Tensor } from "../tensor.ts";
 import { isGradEnabled } from "./mode.ts";
@@ -105,11 +105,12 @@ function assign(name: string, self: Tensor, value: Tensor): void {
 export function writeStorage(self: Tensor, value: Tensor): void {
   const { impl } = self;
   const { storage } = impl;
-  const old = storage.node;
   const source = value.impl.storage.node;
-  if (coversWhole(impl, old.numel) && coversWhole(value.impl, source.numel)) storage.node = source;
-  else if (coversWhole(impl, old.numel)) storage.node = convertCopy(value, impl.dtype).impl.storage.node;
-  else if (numel(impl.shape) > 0) {
+  if (impl.storageOffset === 0 && numel(impl.shape) === storage.length && isContiguous(impl.shape, impl.strides)) {
+    storage.bind(coversWhole(value.impl, source.numel) ? source : convertCopy(value, impl.dtype).impl.storage.node);
+  } else if (numel(impl.shape) > 0) {
+    if (storage.node.numel !== storage.length) moveOut(storage, impl.dtype);
+    const old = storage.node;
     const op: UpdateOp = {
       kind: "update",
       key: `update+${impl.shape.join(",")};${impl.strides.join(",")};${impl.offset}`,
@@ -117,9 +118,15 @@ export function writeStorage(self: Tensor, value: Tensor): void {
       targets: [{ shape: impl.shape, strides: impl.strides, offset: impl.offset }],
     };
     const args = [{ node: old, view: contiguousView(old.shape) }, argOf(value)];
-    storage.node = recordNode(new Node(old.backend, op, old.shape, impl.dtype, args));
+    storage.bind(recordNode(new Node(old.backend, op, old.shape, impl.dtype, args)));
   }
   storage.version++;
+}
+
+/** Gives a storage that lives in a larger node a node of its own. */
+function moveOut(storage: Storage, dtype: DType): void {
+  const whole = new Impl(storage, { shape: [storage.length], strides: [1], offset: storage.start }, dtype);
+  storage.bind(convertCopy(wrap(whole), dtype).impl.storage.node);
 }
 
 /** The base's history after `fn` wrote into one of its views: PyTorch's CopySlices. */

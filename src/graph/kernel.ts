@@ -124,7 +124,8 @@ export interface FusedData {
  *   out of range writes nothing and sets the status word.
  * - `scan`: buffers [input, out]; attrs.kind = "sum" | "prod" | "max" | "min"; attrs.rank. ints = [length, ...outer sizes, scan stride in,
  *   ...outer strides in, offset in, scan stride out, ...outer strides out, offset out]. Inclusive; max and min propagate NaN.
- * - `copy`: buffers [source, out], same dtype: ints = [elements]: the first elements of source to out, byte for byte.
+ * - `copy`: buffers [source, out], same dtype: ints = [elements, first element of source, first element of out], byte for byte. Not of
+ *   float16, whose elements are smaller than what devices copy.
  */
 export type RoutineName = "matmul" | "scatter" | "scan" | "copy";
 

@@ -101,6 +101,8 @@ export class Node {
   uses = 0;
   /** Storages that are bound to it now. */
   owners = 0;
+  /** True once it was part of a realisation, whether or not its value was kept. */
+  ran = false;
   /** True once what it was computed from has been forgotten. */
   settled = false;
   /** Why the value is gone, if it is. */

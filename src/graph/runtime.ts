@@ -100,7 +100,7 @@ export function flushRecorded(backend: Backend): void {
   const state = stateOf(backend);
   const { recorded } = state;
   state.recorded = [];
-  const open = recorded.filter((n) => n.pending && n.uses === 0 && n.owners > 0 && n.lost === null && !needsWaiting([n]));
+  const open = recorded.filter((n) => n.pending && !n.ran && n.uses === 0 && n.owners > 0 && n.lost === null && !needsWaiting([n]));
   if (open.length > 0) realize(open);
 }
 
@@ -185,6 +185,7 @@ export function realize(targets: readonly Node[], keep: ReadonlySet<Node> = new 
   }
   runPlan(plan, graph, backend, host);
   realisations.count++;
+  for (const node of graph.nodes) node.ran = true;
   for (const node of set) if (!keep.has(node)) node.settle();
 }
 

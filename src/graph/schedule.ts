@@ -10,7 +10,7 @@
  * 3. Groups are ordered; an in-place operation takes over its base's memory where nothing else still reads it.
  */
 
-import { contiguousView, numel, type Affine } from "./view.ts";
+import { contiguousView, isContiguous, numel, type Affine, type View } from "./view.ts";
 import {
   DoesNotFit,
   Draft,
@@ -23,7 +23,7 @@ import {
   type ScalarSource,
 } from "./draft.ts";
 import { routineKey, type BufferSlot, type RoutineStructure } from "./kernel.ts";
-import { coversWhole, type Node, type ReduceOp } from "./node.ts";
+import { coversWhole, type Arg, type Node, type ReduceOp } from "./node.ts";
 
 /** A kernel of the schedule, with nodes in the place of buffers. */
 export type Step =
@@ -473,11 +473,33 @@ class Scheduler {
     return steps;
   }
 
+  /** A piece that lies in one block both where it comes from and where it goes is copied, which takes no kernel. */
+  #blockCopy(node: Node, arg: Arg, target: View): Step | null {
+    const from = arg.node;
+    if (from === null || node.dtype === "float16") return null;
+    if (from.pending ? !this.#anchors.has(from) : from.numel === 1 && from.buffer === null) return null;
+    if (!isContiguous(arg.view.shape, arg.view.strides) || !isContiguous(target.shape, target.strides)) return null;
+    const slots: BufferSlot[] = [
+      { dtype: node.dtype, mode: "read" },
+      { dtype: node.dtype, mode: "read-write" },
+    ];
+    return {
+      kind: "routine",
+      structure: { kind: "routine", key: routineKey("copy", {}, slots), name: "copy", attrs: {}, buffers: slots, usesStatus: false },
+      ints: [numel(target.shape), arg.view.offset, target.offset],
+      scalars: [],
+      buffers: [from, node],
+      anchors: [node],
+    };
+  }
+
   /** Writes argument `index` of an in-place node to `target` of its memory. */
-  #piece(node: Node, index: number, target: { shape: readonly number[]; strides: readonly number[]; offset: number }): Step {
+  #piece(node: Node, index: number, target: View): Step {
+    const arg = node.args[index]!;
+    const copy = this.#blockCopy(node, arg, target);
+    if (copy !== null) return copy;
     const view = squeezedView(target);
     const draft = new Draft(this.#context(), view.shape, []);
-    const arg = node.args[index]!;
     const value = draft.read({ node: arg.node, view: squeezedView(arg.view) }, rowMajor(view.shape), node);
     draft.store(node, view, value);
     return { kind: "fused", kernel: draft.finish(), anchors: [node] };

@@ -76,7 +76,7 @@ export class TensorBase {
 
   /** Position of the first element in the storage, in elements. */
   storageOffset(): number {
-    return this.impl.offset;
+    return this.impl.storageOffset;
   }
 
   /** True if the elements lie in row-major order without gaps. */

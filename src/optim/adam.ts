@@ -2,7 +2,7 @@
 
 import { ArgumentError } from "../errors.ts";
 import type { Tensor } from "../tensor.ts";
-import { checkRange, Optimizer, type ParamGroup, type Parameters } from "./optimizer.ts";
+import { checkRange, Optimizer, type ParamGroup, type Parameters, type ParamState } from "./optimizer.ts";
 import { withDefaults } from "./sgd.ts";
 
 /** Options of `Adam` and `AdamW`, as in PyTorch. */
@@ -35,38 +35,35 @@ export class Adam extends Optimizer<AdamOptions> {
     betas.forEach((b, i) => checkRange("Adam", `beta parameter at index ${i}`, b as number, 0, 1));
   }
 
-  protected override update(group: ParamGroup<AdamOptions>, params: readonly Tensor[]): void {
+  protected override update(group: ParamGroup<AdamOptions>, p: Tensor, grad: Tensor, state: ParamState): void {
     const { lr, eps, weightDecay, amsgrad, maximize } = group;
     const [beta1, beta2] = group.betas;
-    for (const p of params) {
-      const state = this.stateOf(p);
-      if (state["step"] === undefined) {
-        state["step"] = 0;
-        state["expAvg"] = p.detach().zerosLike();
-        state["expAvgSq"] = p.detach().zerosLike();
-        if (amsgrad) state["maxExpAvgSq"] = p.detach().zerosLike();
-      }
-      const step = (state["step"] as number) + 1;
-      state["step"] = step;
-      let d = maximize ? p.grad!.neg() : p.grad!;
-      if (weightDecay !== 0) {
-        if (this.#decoupled) p.mul_(1 - lr * weightDecay);
-        else d = d.add(p, { alpha: weightDecay });
-      }
-      const mean = state["expAvg"] as Tensor;
-      const square = state["expAvgSq"] as Tensor;
-      mean.lerp_(d, 1 - beta1);
-      square.mul_(beta2).addcmul_(d, d, { value: 1 - beta2 });
-      let second = square;
-      if (amsgrad) {
-        const largest = state["maxExpAvgSq"] as Tensor;
-        largest.copy_(largest.maximum(square));
-        second = largest;
-      }
-      const root = Math.sqrt(1 - beta2 ** step);
-      const denominator = second.sqrt().div(root).add(eps);
-      p.addcdiv_(mean, denominator, { value: -lr / (1 - beta1 ** step) });
+    if (state["step"] === undefined) {
+      state["step"] = 0;
+      state["expAvg"] = p.detach().zerosLike();
+      state["expAvgSq"] = p.detach().zerosLike();
+      if (amsgrad) state["maxExpAvgSq"] = p.detach().zerosLike();
     }
+    const step = (state["step"] as number) + 1;
+    state["step"] = step;
+    let d = maximize ? grad.neg() : grad;
+    if (weightDecay !== 0) {
+      if (this.#decoupled) p.mul_(1 - lr * weightDecay);
+      else d = d.add(p, { alpha: weightDecay });
+    }
+    const mean = state["expAvg"] as Tensor;
+    const square = state["expAvgSq"] as Tensor;
+    mean.lerp_(d, 1 - beta1);
+    square.mul_(beta2).addcmul_(d, d, { value: 1 - beta2 });
+    let second = square;
+    if (amsgrad) {
+      const largest = state["maxExpAvgSq"] as Tensor;
+      largest.copy_(largest.maximum(square));
+      second = largest;
+    }
+    const root = Math.sqrt(1 - beta2 ** step);
+    const denominator = second.sqrt().div(root).add(eps);
+    p.addcdiv_(mean, denominator, { value: -lr / (1 - beta1 ** step) });
   }
 }
 

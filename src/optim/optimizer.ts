@@ -3,9 +3,10 @@
 import { noGrad } from "../autograd/mode.ts";
 import { ArgumentError } from "../errors.ts";
 import type { Node } from "../graph/node.ts";
-import { needsWaiting, realize } from "../graph/runtime.ts";
+import { evict, needsWaiting, realize } from "../graph/runtime.ts";
 import { isTensor } from "../ops/apply.ts";
 import type { Tensor } from "../tensor.ts";
+import { layoutOf, ownsStorage, packed, partsOf, wholeOf } from "./pack.ts";
 
 /** Tensors to optimise, or groups of them with options of their own. */
 export type Parameters<O> = Iterable<Tensor> | Iterable<{ params: Iterable<Tensor> | Tensor } & Partial<O>>;
@@ -69,10 +70,12 @@ export abstract class Optimizer<O extends object> {
   step(closure?: () => Tensor): Tensor | null {
     const loss = closure === undefined ? null : closure();
     const written: Tensor[] = [];
+    const replaced: Node[] = [];
     noGrad(() => {
       for (const group of this.paramGroups) {
         const params = group.params.filter((p) => p.grad !== null);
-        this.update(group, params);
+        for (const p of params) replaced.push(p.impl.storage.node);
+        for (const bucket of this.#buckets(params)) this.#updateTogether(group, bucket);
         for (const p of params) {
           written.push(p);
           for (const value of Object.values(this.state.get(p) ?? {})) if (isTensor(value)) written.push(value);
@@ -91,11 +94,71 @@ export abstract class Optimizer<O extends object> {
       const list = [...nodes];
       if (!needsWaiting(list)) realize(list);
     }
+    // Values of the last step but one can no longer be asked for; those of the last step can still be recomputed from.
+    for (const node of this.#replaced) if (node.owners === 0) evict(node);
+    this.#replaced = replaced;
     return loss;
   }
 
-  /** State of a parameter, made on first use. */
-  protected stateOf(param: Tensor): ParamState {
+  /** Parameter values that the last step replaced. */
+  #replaced: Node[] = [];
+
+  /** Parameters whose update is the same computation: of one device and dtype, with equal numbers in their state. */
+  #buckets(params: readonly Tensor[]): Tensor[][] {
+    const buckets = new Map<string, Tensor[]>();
+    for (const p of params) {
+      const state = this.state.get(p) ?? {};
+      const numbers = Object.entries(state).map(([k, v]) => `${k}=${isTensor(v) ? "tensor" : v}`);
+      const together = ownsStorage(p) && p.grad!.dtype === p.dtype && p.numel() > 0;
+      const key = together ? `${p.device}/${p.dtype}/${numbers.join()}` : `alone${buckets.size}`;
+      const bucket = buckets.get(key);
+      if (bucket === undefined) buckets.set(key, [p]);
+      else bucket.push(p);
+    }
+    return [...buckets.values()];
+  }
+
+  /** Updates parameters as one vector. */
+  #updateTogether(group: ParamGroup<O>, params: readonly Tensor[]): void {
+    const first = params[0]!;
+    if (params.length === 1) {
+      const state = this.state.get(first) ?? {};
+      this.update(group, first, first.grad!, state);
+      if (Object.keys(state).length > 0) this.state.set(first, state);
+      return;
+    }
+    const layout = layoutOf(params);
+    const whole = packed(params, layout);
+    const before: ParamState = {};
+    for (const [name, value] of Object.entries(this.state.get(first) ?? {})) {
+      if (!isTensor(value)) before[name] = value;
+      else {
+        const parts = params.map((p) => this.state.get(p)![name] as Tensor);
+        before[name] = wholeOf(parts, layout) ?? packed(parts, layout);
+      }
+    }
+    const state = { ...before };
+    const grad = packed(
+      params.map((p) => p.grad!),
+      layout,
+    );
+    this.update(group, whole, grad, state);
+    const { node } = whole.impl.storage;
+    params.forEach((p, i) => {
+      p.impl.storage.bind(node, layout.starts[i]!);
+      p.impl.storage.version++;
+    });
+    for (const [name, value] of Object.entries(state)) {
+      if (!isTensor(value)) for (const p of params) this.#stateOf(p)[name] = value;
+      else {
+        const own = params.map((p) => this.#stateOf(p)[name]);
+        const isView = own.every((v) => isTensor(v) && v.impl.storage === value.impl.storage);
+        if (!isView) partsOf(value, params, layout).forEach((part, i) => (this.#stateOf(params[i]!)[name] = part));
+      }
+    }
+  }
+
+  #stateOf(param: Tensor): ParamState {
     let state = this.state.get(param);
     if (state === undefined) this.state.set(param, (state = {}));
     return state;
@@ -138,8 +201,8 @@ export abstract class Optimizer<O extends object> {
 
   /** Fails for options out of their range. */
   protected abstract check(group: ParamGroup<O>): void;
-  /** Rebinds the parameters given, all of which have gradients, and their state to new values. */
-  protected abstract update(group: ParamGroup<O>, params: readonly Tensor[]): void;
+  /** Changes a parameter (or several, as one vector) and its state in place, given its gradient. */
+  protected abstract update(group: ParamGroup<O>, param: Tensor, grad: Tensor, state: ParamState): void;
 }
 
 /** What `stateDict()` gives. */

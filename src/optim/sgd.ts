@@ -3,7 +3,7 @@
 import { applyOptions } from "../args.ts";
 import { ArgumentError } from "../errors.ts";
 import type { Tensor } from "../tensor.ts";
-import { checkRange, Optimizer, type ParamGroup, type Parameters } from "./optimizer.ts";
+import { checkRange, Optimizer, type ParamGroup, type Parameters, type ParamState } from "./optimizer.ts";
 
 /** Options of `SGD`, as in PyTorch. */
 export interface SGDOptions {
@@ -38,20 +38,17 @@ export class SGD extends Optimizer<SGDOptions> {
       throw new ArgumentError("SGD: Nesterov momentum requires a momentum and zero dampening");
   }
 
-  protected override update(group: ParamGroup<SGDOptions>, params: readonly Tensor[]): void {
+  protected override update(group: ParamGroup<SGDOptions>, p: Tensor, grad: Tensor, state: ParamState): void {
     const { lr, momentum, dampening, weightDecay, nesterov, maximize } = group;
-    for (const p of params) {
-      let d = maximize ? p.grad!.neg() : p.grad!;
-      if (weightDecay !== 0) d = d.add(p, { alpha: weightDecay });
-      if (momentum !== 0) {
-        const state = this.stateOf(p);
-        const before = state["momentumBuffer"] as Tensor | undefined;
-        if (before === undefined) state["momentumBuffer"] = d.clone();
-        else before.mul_(momentum).add_(d, { alpha: 1 - dampening });
-        const buffer = state["momentumBuffer"] as Tensor;
-        d = nesterov ? d.add(buffer, { alpha: momentum }) : buffer;
-      }
-      p.add_(d, { alpha: -lr });
+    let d = maximize ? grad.neg() : grad;
+    if (weightDecay !== 0) d = d.add(p, { alpha: weightDecay });
+    if (momentum !== 0) {
+      const before = state["momentumBuffer"] as Tensor | undefined;
+      if (before === undefined) state["momentumBuffer"] = d.clone();
+      else before.mul_(momentum).add_(d, { alpha: 1 - dampening });
+      const buffer = state["momentumBuffer"] as Tensor;
+      d = nesterov ? d.add(buffer, { alpha: momentum }) : buffer;
     }
+    p.add_(d, { alpha: -lr });
   }
 }

@@ -15,7 +15,7 @@ export function runRoutine(s: RoutineStructure, data: RoutineData, buffers: read
       scan(String(s.attrs["kind"]), Number(s.attrs["rank"]), data.ints, s.buffers[0]!.dtype, buffers);
       return false;
     default:
-      buffers[1]!.set(buffers[0]!.subarray(0, data.ints[0]));
+      buffers[1]!.set(buffers[0]!.subarray(data.ints[1]!, data.ints[1]! + data.ints[0]!), data.ints[2]!);
       return false;
   }
 }

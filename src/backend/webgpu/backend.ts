@@ -176,7 +176,7 @@ export class WebGpuBackend implements Backend {
       case "scan":
         return new ScanProgram(structure, this.#compiler, this.#figures);
       case "copy":
-        return new CopyProgram(structure, this.#compiler);
+        return new CopyProgram(structure);
     }
   }
 

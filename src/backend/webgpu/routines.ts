@@ -286,39 +286,21 @@ export function renderScan(key: string, structure: RoutineStructure, variant: Sc
 /** See `copy` in kernel.ts. */
 export class CopyProgram implements DeviceProgram {
   readonly structure: RoutineStructure;
-  readonly #compiler: Compiler;
 
-  constructor(structure: RoutineStructure, compiler: Compiler) {
+  constructor(structure: RoutineStructure) {
     this.structure = structure;
-    this.#compiler = compiler;
   }
 
   warm(): void {
-    // Copies are commands, not shaders, but for the odd half.
+    // Copies are commands, not shaders.
   }
 
-  prepare(data: KernelData, slabs: readonly Slab[], tag: number): PreparedCall {
-    const elements = (data as RoutineData).ints[0]!;
+  prepare(data: KernelData, slabs: readonly Slab[]): PreparedCall {
+    const [elements, from, to] = (data as RoutineData).ints as [number, number, number];
     const [source, out] = slabs as [Slab, Slab];
-    const half = this.structure.buffers[0]!.dtype === "float16";
-    const bytes = Math.floor((elements * (half ? 2 : 4)) / 4) * 4;
-    const odd = half && elements % 2 === 1;
-    const pipeline = odd ? this.#compiler.pipeline(`${this.structure.key}|odd`, () => renderOddHalf(this.structure)) : null;
     const record = (recorder: CallRecorder): void => {
-      if (source === out) return;
-      if (bytes > 0) recorder.copy(source.gpu, 0, out.gpu, 0, bytes);
-      if (pipeline !== null) recorder.dispatch(pipeline, bound(pipeline.shader, slabs, null), [1, 1], tag, (w) => w.u32(elements - 1));
+      if (elements > 0) recorder.copy(source.gpu, from * 4, out.gpu, to * 4, elements * 4);
     };
-    return { pipelines: pipeline === null ? [] : [pipeline], record };
+    return { pipelines: [], record };
   }
-}
-
-/** Copies are made of whole words: the last of an odd number of float16 elements is moved by a shader. */
-function renderOddHalf(structure: RoutineStructure): Shader {
-  const text = new ShaderText();
-  text.field("last", "u32");
-  text.bind("source_buffer", "f16", 0, false);
-  text.bind("out_buffer", "f16", 1, true);
-  const code = "@compute @workgroup_size(1)\nfn main() {\n  out_buffer[params.last] = source_buffer[params.last];\n}\n";
-  return text.finish(`${structure.key}|odd`, code, false);
 }
