@@ -33,8 +33,6 @@ export interface FoundDevice {
   /** Such as "nvidia hopper: NVIDIA H200 (driver 570)". */
   readonly description: string;
   readonly isSoftware: boolean;
-  /** Objects that must outlive the device: in Node the device breaks when the `GPU` that it came from is collected. */
-  readonly keep: readonly object[];
 }
 
 /** Why there is no device. */
@@ -58,12 +56,15 @@ const OPTIONAL_FEATURES = ["shader-f16", "subgroups", "timestamp-query"] as cons
 
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|software|basic render|\bwarp\b/i;
 
+/** What devices came from: in Node a device breaks when the `GPU` that it came from is collected before it. */
+const origins = new WeakMap<GPUDevice, readonly object[]>();
+
 /** Looks for an adapter and asks it for a device. Never throws: a missing piece is reported as the reason. */
 export async function findDevice(options: WebGpuOptions = {}): Promise<FoundDevice | NoDevice> {
   const given = options.gpu;
   if (given !== undefined && "createBuffer" in given) {
     const device = given as unknown as GPUDevice;
-    return { device, owned: false, keep: [], ...describe(device.adapterInfo) };
+    return { device, owned: false, ...describe(device.adapterInfo) };
   }
   const gpu = given === undefined ? await defaultGpu() : (given as unknown as GPU);
   if ("reason" in gpu) return gpu;
@@ -82,7 +83,8 @@ export async function findDevice(options: WebGpuOptions = {}): Promise<FoundDevi
   const wanted = OPTIONAL_FEATURES.filter((f) => adapter.features.has(f) && !options.without?.includes(f));
   try {
     const device = await adapter.requestDevice({ requiredLimits: limits, requiredFeatures: wanted });
-    return { device, owned: true, keep: [gpu, adapter], ...describe(adapter.info) };
+    origins.set(device, [gpu, adapter]);
+    return { device, owned: true, ...describe(adapter.info) };
   } catch (error) {
     return { reason: `the GPU adapter gave no device: ${messageOf(error)}` };
   }

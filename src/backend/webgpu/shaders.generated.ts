@@ -173,59 +173,247 @@ fn t_fault() {
   }
 }
 `,
-  exponential: `fn t_exp(x: f32) -> f32 {
-  if (t_isnan(x)) { return x; }
-  if (x > 88.73) { return t_inf(); }
-  return exp(x);
+  exponential: `fn t_power_of_two(n: i32) -> f32 {
+  return bitcast<f32>((n + 127) << 23u);
 }
-fn t_log(x: f32) -> f32 {
-  if (t_isnan(x) || x < 0.0) { return t_nan(); }
-  return log(x);
+fn t_scale(x: f32, n: i32) -> f32 {
+  let half = n >> 1u;
+  return x * t_power_of_two(half) * t_power_of_two(n - half);
 }
-fn t_sqrt(x: f32) -> f32 {
-  if (t_isnan(x) || t_lt(x, 0.0)) { return t_nan(); }
-  return sqrt(x);
+fn t_upper(x: f32) -> f32 {
+  return bitcast<f32>(bitcast<u32>(x) & 0xfffff000u);
 }
-fn t_rsqrt(x: f32) -> f32 {
-  if (t_isnan(x) || t_lt(x, 0.0)) { return t_nan(); }
-  return inverseSqrt(x);
+fn t_expm1_near(r: f32) -> f32 {
+  var p = 0.00139353645;
+  p = p * r + 0.00836331304;
+  p = p * r + 0.0416664630;
+  p = p * r + 0.166665763;
+  p = p * r + 0.5;
+  return r + r * r * p;
+}
+fn t_exp_parts(high: f32, low: f32, shift: i32) -> f32 {
+  if (t_isnan(high)) { return high; }
+  if (high > 100.0) { return t_inf(); }
+  if (high < -120.0) { return 0.0; }
+  let n = floor(high * 1.44269504 + 0.5);
+  let r = (high - n * 0.693359375) + (n * 0.000212194440 + low);
+  return t_scale(1.0 + t_expm1_near(r), i32(n) + shift);
+}
+fn t_exp(x: f32) -> f32 {
+  return t_exp_parts(x, 0.0, 0);
+}
+fn t_exp2_near(f: f32) -> f32 {
+  var p = 1.42575727e-5;
+  p = p * f + 0.000154543318;
+  p = p * f + 0.00133381109;
+  p = p * f + 0.00961808208;
+  p = p * f + 0.0555040501;
+  p = p * f + 0.240226507;
+  p = p * f + 0.693147182;
+  return 1.0 + f * p;
 }
 fn t_exp2(x: f32) -> f32 {
   if (t_isnan(x)) { return x; }
-  return exp2(x);
-}
-fn t_log2(x: f32) -> f32 {
-  if (t_isnan(x) || t_lt(x, 0.0)) { return t_nan(); }
-  return log2(x);
-}
-fn t_log10(x: f32) -> f32 {
-  return t_log(x) * 0.4342944819;
+  if (x > 129.0) { return t_inf(); }
+  if (x < -152.0) { return 0.0; }
+  let n = floor(x + 0.5);
+  return t_scale(t_exp2_near(x - n), i32(n));
 }
 fn t_expm1(x: f32) -> f32 {
-  if (abs(x) < 0.01) { return x + 0.5 * x * x + x * x * x * 0.16666667; }
-  return t_exp(x) - 1.0;
+  if (t_isnan(x)) { return x; }
+  if (x > 100.0) { return t_inf(); }
+  if (x < -18.0) { return -1.0; }
+  if (abs(x) < 0.3465) { return select(t_expm1_near(x), x, x == 0.0); }
+  let n = floor(x * 1.44269504 + 0.5);
+  let p = t_expm1_near((x - n * 0.693359375) + n * 0.000212194440);
+  let m = i32(n);
+  let one = select(t_power_of_two(-m), 0.0, m > 60);
+  return t_scale(p + (1.0 - one), m);
+}
+fn t_log_tail(f: f32) -> f32 {
+  var p = 0.0734171495;
+  p = p * f - 0.116638266;
+  p = p * f + 0.116328061;
+  p = p * f - 0.123960316;
+  p = p * f + 0.142513186;
+  p = p * f - 0.166691869;
+  p = p * f + 0.200006813;
+  p = p * f - 0.249999806;
+  p = p * f + 0.333333313;
+  return f * f * (f * p - 0.5);
+}
+fn t_split(x: f32) -> vec2<i32> {
+  var bits = bitcast<i32>(x);
+  var e = 0;
+  if (bits < 0x00800000) {
+    bits = bitcast<i32>(f32(bits));
+    e = -149;
+  }
+  let offset = bits - 0x3f3504f3;
+  return vec2<i32>((offset & 0x7fffff) + 0x3f3504f3, e + (offset >> 23u));
+}
+fn t_log_special(x: f32) -> f32 {
+  if ((bitcast<u32>(x) & 0x7fffffffu) == 0u) { return -t_inf(); }
+  if (t_signbit(x)) { return t_nan(); }
+  return x;
+}
+fn t_log_is_special(x: f32) -> bool {
+  return bitcast<i32>(x) <= 0 || bitcast<i32>(x) >= 0x7f800000;
+}
+fn t_log(x: f32) -> f32 {
+  if (t_log_is_special(x)) { return t_log_special(x); }
+  let s = t_split(x);
+  let f = bitcast<f32>(s.x) - 1.0;
+  let e = f32(s.y);
+  return e * 0.693359375 + (f + (t_log_tail(f) - e * 0.000212194440));
+}
+fn t_log2(x: f32) -> f32 {
+  if (t_log_is_special(x)) { return t_log_special(x); }
+  let s = t_split(x);
+  let f = bitcast<f32>(s.x) - 1.0;
+  let tail = t_log_tail(f);
+  let upper = t_upper(f);
+  let low = (f - upper) * 1.44269504 + tail * 1.44269504 + upper * 0.000312228389;
+  return f32(s.y) + (upper * 1.44238281 + low);
+}
+fn t_log10(x: f32) -> f32 {
+  if (t_log_is_special(x)) { return t_log_special(x); }
+  let s = t_split(x);
+  let f = bitcast<f32>(s.x) - 1.0;
+  let e = f32(s.y);
+  let tail = t_log_tail(f);
+  let upper = t_upper(f);
+  let low = (f - upper) * 0.434294482 + tail * 0.434294482 + e * 4.60503898e-6 + upper * 9.03803408e-5;
+  return e * 0.301025391 + (upper * 0.434204102 + low);
 }
 fn t_log1p(x: f32) -> f32 {
-  if (abs(x) < 0.01) { return x - 0.5 * x * x + x * x * x * 0.33333333; }
-  return t_log(1.0 + x);
+  if (t_isnan(x) || x == 0.0 || t_isinf(x)) { return select(x, t_nan(), t_isinf(x) && t_signbit(x)); }
+  if (x <= -1.0) { return select(t_nan(), -t_inf(), x == -1.0); }
+  if (x > -0.2929 && x < 0.4142) { return x + t_log_tail(x); }
+  let u = 1.0 + x;
+  let lost = select(x - (u - 1.0), 1.0 - (u - x), x > 1.0) / u;
+  let s = t_split(u);
+  let f = bitcast<f32>(s.x) - 1.0;
+  let e = f32(s.y);
+  return e * 0.693359375 + (f + (t_log_tail(f) - (e * 0.000212194440 - lost)));
+}
+fn t_sqrt(x: f32) -> f32 {
+  if (t_isnan(x) || (t_signbit(x) && t_nonzero(x))) { return t_nan(); }
+  if (t_isinf(x) || !t_nonzero(x)) { return x; }
+  return sqrt(x);
+}
+fn t_rsqrt(x: f32) -> f32 {
+  if (t_isnan(x) || (t_signbit(x) && t_nonzero(x))) { return t_nan(); }
+  if (t_isinf(x)) { return 0.0; }
+  if (!t_nonzero(x)) { return t_copysign(t_inf(), x); }
+  return inverseSqrt(x);
+}
+fn t_log2_parts(x: f32) -> vec2<f32> {
+  let split = t_split(x);
+  let m = bitcast<f32>(split.x);
+  let eighth = floor(m * 8.0 + 0.5);
+  let c = eighth * 0.125;
+  var table = vec2<f32>(0.0, 0.0);
+  switch (i32(eighth)) {
+    case 6: { table = vec2<f32>(-0.415039062, 1.56322119e-6); }
+    case 7: { table = vec2<f32>(-0.192626953, -1.81248179e-5); }
+    case 9: { table = vec2<f32>(0.169921875, 3.12644238e-6); }
+    case 10: { table = vec2<f32>(0.322021484, -9.33894844e-5); }
+    case 11: { table = vec2<f32>(0.459472656, -4.10376124e-5); }
+    default: {}
+  }
+  let f = m - c;
+  let d = 2.0 * c + f;
+  let d_low = f - (d - 2.0 * c);
+  let s = t_upper(f / d);
+  let d_upper = t_upper(d);
+  let s_low = ((f - s * d_upper) - s * ((d - d_upper) + d_low)) / d;
+  let z = (s + s_low) * (s + s_low);
+  let tail = (s + s_low) * z * (0.333333333 + z * (0.2 + z * 0.142857143));
+  let product = s * 2.88476562;
+  let product_low = s * 0.000624456778 + 2.88539008 * (s_low + tail);
+  let a = f32(split.y) + table.x;
+  let high = a + product;
+  return vec2<f32>(high, (product - (high - a)) + (product_low + table.y));
+}
+fn t_pow_positive(x: f32, y: f32) -> f32 {
+  let l = t_log2_parts(x);
+  let about = y * l.x;
+  if (about > 129.0) { return t_inf(); }
+  if (about < -152.0) { return 0.0; }
+  let yh = t_upper(y);
+  let lh = t_upper(l.x);
+  let high = yh * lh;
+  let low = (y - yh) * lh + y * ((l.x - lh) + l.y);
+  let n = floor(high + low + 0.5);
+  return t_scale(t_exp2_near((high - n) + low), i32(n));
 }
 fn t_pow(x: f32, y: f32) -> f32 {
-  if (y == 0.0) { return 1.0; }
-  if (t_isnan(x) || t_isnan(y)) { return t_nan(); }
-  if (x < 0.0) {
-    if (floor(y) != y) { return t_nan(); }
-    let m = t_exp(y * t_log(-x));
-    return select(m, -m, floor(y * 0.5) * 2.0 != y);
+  let ax = bitcast<u32>(x) & 0x7fffffffu;
+  let ay = bitcast<u32>(y) & 0x7fffffffu;
+  if (ay == 0u || bitcast<u32>(x) == 0x3f800000u) { return 1.0; }
+  if (ax > 0x7f800000u || ay > 0x7f800000u) { return t_nan(); }
+  if (ay == 0x7f800000u) {
+    if (ax == 0x3f800000u) { return 1.0; }
+    return select(0.0, t_inf(), (ax > 0x3f800000u) != t_signbit(y));
   }
-  return t_exp(y * t_log(x));
+  let integral = ay >= 0x4b000000u || y == floor(y);
+  let odd = integral && ay < 0x4b800000u && (i32(y) & 1) == 1;
+  let negative = t_signbit(x) && odd;
+  var result = 0.0;
+  if (ax == 0u || ax == 0x7f800000u) {
+    result = select(0.0, t_inf(), (ax == 0u) == t_signbit(y));
+  } else {
+    if (t_signbit(x) && !integral) { return t_nan(); }
+    result = t_pow_positive(bitcast<f32>(ax), y);
+  }
+  return select(result, -result, negative);
 }
 `,
-  hyperbolic: `fn t_sinh(x: f32) -> f32 { return select(sinh(x), x, t_isnan(x)); }
-fn t_cosh(x: f32) -> f32 { return select(cosh(x), x, t_isnan(x)); }
-fn t_tanh(x: f32) -> f32 { return select(tanh(clamp(x, -20.0, 20.0)), x, t_isnan(x)); }
-fn t_asinh(x: f32) -> f32 { return select(asinh(x), x, t_isnan(x)); }
-fn t_acosh(x: f32) -> f32 { return select(acosh(x), x, t_isnan(x)); }
-fn t_atanh(x: f32) -> f32 { return select(atanh(x), x, t_isnan(x)); }
+  hyperbolic: `fn t_sinh(x: f32) -> f32 {
+  if (t_isnan(x) || !t_nonzero(x)) { return x; }
+  let a = abs(x);
+  if (a < 1.0) {
+    let t = t_expm1(a);
+    return t_copysign(0.5 * (t + t / (t + 1.0)), x);
+  }
+  let h = t_exp_parts(a, 0.0, -1);
+  return t_copysign(h - select(0.25 / h, 0.0, a > 20.0), x);
+}
+fn t_cosh(x: f32) -> f32 {
+  if (t_isnan(x)) { return x; }
+  let a = abs(x);
+  let h = t_exp_parts(a, 0.0, -1);
+  return h + select(0.25 / h, 0.0, a > 20.0);
+}
+fn t_tanh(x: f32) -> f32 {
+  if (t_isnan(x) || !t_nonzero(x)) { return x; }
+  let a = abs(x);
+  if (a > 9.1) { return t_copysign(1.0, x); }
+  let t = t_expm1(2.0 * a);
+  if (a > 0.55) { return t_copysign(1.0 - 2.0 / (t + 2.0), x); }
+  return t_copysign(t / (t + 2.0), x);
+}
+fn t_asinh(x: f32) -> f32 {
+  if (t_isnan(x) || t_isinf(x) || !t_nonzero(x)) { return x; }
+  let a = abs(x);
+  if (a > 8192.0) { return t_copysign(t_log(a) + 0.693147181, x); }
+  let z = a * a;
+  return t_copysign(t_log1p(a + z / (1.0 + sqrt(1.0 + z))), x);
+}
+fn t_acosh(x: f32) -> f32 {
+  if (t_isnan(x) || x < 1.0) { return t_nan(); }
+  if (x > 8192.0) { return t_log(x) + 0.693147181; }
+  let t = x - 1.0;
+  return t_log1p(t + sqrt(2.0 * t + t * t));
+}
+fn t_atanh(x: f32) -> f32 {
+  let a = abs(x);
+  if (t_isnan(x) || a > 1.0) { return t_nan(); }
+  if (!t_nonzero(x)) { return x; }
+  if (a == 1.0) { return t_copysign(t_inf(), x); }
+  return t_copysign(0.5 * t_log1p(2.0 * a / (1.0 - a)), x);
+}
 `,
   matmul: `var<workgroup> tile_a: array<vec4<{{type}}>, {{size_a}}>;
 var<workgroup> tile_b: array<vec4<{{type}}>, {{size_b}}>;
@@ -392,19 +580,342 @@ fn main(
   out_buffer[out_at + index * params.out_step] = {{store}};
 }
 `,
-  special: `fn t_erf(x: f32) -> f32 {
+  special: `fn t_erf_tail(x: f32) -> f32 {
+  let z = x * x;
+  var p = 7.92412975e-5;
+  p = p * z - 0.000803183590;
+  p = p * z + 0.00519084465;
+  p = p * z - 0.0268551745;
+  p = p * z + 0.112836190;
+  p = p * z - 0.376126289;
+  p = p * z + 0.128379166;
+  return x * p;
+}
+fn t_erfc_far(x: f32) -> f32 {
+  if (x > 10.1) { return 0.0; }
+  let t = (x - 3.0) / (x + 3.0);
+  var p = 1.34105517e-6;
+  p = p * t - 0.000542867405;
+  p = p * t + 0.000734851870;
+  p = p * t + 0.00425094366;
+  p = p * t - 0.0243983660;
+  p = p * t + 0.0716685578;
+  p = p * t - 0.150115505;
+  p = p * t + 0.245603651;
+  p = p * t - 0.326233566;
+  p = p * t + 0.179001153;
+  let upper = t_upper(x);
+  return t_exp_parts(-upper * upper, -(x - upper) * (x + upper), 0) * p;
+}
+fn t_erf(x: f32) -> f32 {
   if (t_isnan(x)) { return x; }
-  let t = 1.0 / (1.0 + 0.3275911 * abs(x));
-  let y = 1.0 - (((((1.061405429 * t - 1.453152027) * t) + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t * t_exp(-x * x);
-  return t_copysign(y, x);
+  let a = abs(x);
+  if (a < 1.0) { return select(x + t_erf_tail(x), x, x == 0.0); }
+  return t_copysign(1.0 - t_erfc_far(a), x);
+}
+fn t_erfc(x: f32) -> f32 {
+  if (t_isnan(x)) { return x; }
+  if (x < -0.5) { return 2.0 - t_erfc_far(-x); }
+  if (x < 0.65) { return 1.0 - (x + t_erf_tail(x)); }
+  return t_erfc_far(x);
+}
+fn t_erfinv(x: f32) -> f32 {
+  let a = abs(x);
+  if (t_isnan(x) || a > 1.0) { return t_nan(); }
+  if (!t_nonzero(x)) { return x; }
+  if (a == 1.0) { return t_copysign(t_inf(), x); }
+  var w = 0.0;
+  if (a < 0.5) {
+    w = -t_log1p(-a * a);
+  } else {
+    w = -t_log((1.0 - a) * (1.0 + a));
+  }
+  if (w < 5.0) {
+    let t = w - 2.5;
+    var p = -8.64300009e-9;
+    p = p * t + 2.42522820e-8;
+    p = p * t + 4.64061685e-7;
+    p = p * t - 3.47694208e-6;
+    p = p * t - 4.95329823e-6;
+    p = p * t + 0.000218410525;
+    p = p * t - 0.00125275971;
+    p = p * t - 0.00417750003;
+    p = p * t + 0.246640295;
+    p = p * t + 1.50140941;
+    return p * x;
+  }
+  let t = sqrt(w) - 3.0;
+  var p = 0.000115656941;
+  p = p * t - 0.000308892748;
+  p = p * t - 5.71746787e-5;
+  p = p * t + 0.00148380233;
+  p = p * t - 0.00359671586;
+  p = p * t + 0.00568782724;
+  p = p * t - 0.00763761625;
+  p = p * t + 0.00944506377;
+  p = p * t + 1.00167501;
+  p = p * t + 2.83297682;
+  return p * x;
+}
+fn t_lgamma_near(x: f32) -> f32 {
+  var p = 0.0;
+  if (x < 1.75) {
+    let t = x - 1.375;
+    p = 0.00620295294;
+    p = p * t - 0.00690380437;
+    p = p * t + 0.00873438083;
+    p = p * t - 0.0147183081;
+    p = p * t + 0.0242809895;
+    p = p * t - 0.0414276235;
+    p = p * t + 0.0764309168;
+    p = p * t - 0.163299114;
+    p = p * t + 0.502422512;
+  } else {
+    let t = x - 2.375;
+    p = 5.44184659e-5;
+    p = p * t - 0.000133939262;
+    p = p * t + 0.000310059753;
+    p = p * t - 0.000855866005;
+    p = p * t + 0.00242159050;
+    p = p * t - 0.00710641453;
+    p = p * t + 0.0223585721;
+    p = p * t - 0.0799380541;
+    p = p * t + 0.389233381;
+  }
+  return (x - 1.0) * (x - 2.0) * p;
+}
+fn t_lgamma_positive(x: f32) -> f32 {
+  if (x < 1.0) { return t_lgamma_near(1.0 + x) - t_log(x); }
+  if (x <= 3.0) { return t_lgamma_near(x); }
+  if (x < 8.0) {
+    var z = x;
+    var product = 1.0;
+    while (z > 3.0) {
+      z -= 1.0;
+      product *= z;
+    }
+    return t_log(product) + t_lgamma_near(z);
+  }
+  let l = t_log(x);
+  let r = 1.0 / x;
+  let z = r * r;
+  let series = r * (0.0833333333 - z * (0.00277777778 - z * 0.000793650794));
+  return (x - 0.5) * (l - 1.0) + (0.418938533 + series);
+}
+fn t_sin_cos_pi(x: f32) -> vec2<f32> {
+  let n = floor(2.0 * x + 0.5);
+  let r = (x - 0.5 * n) * 3.14159265;
+  let s = t_sin_near(r);
+  let c = t_cos_near(r);
+  switch (i32(n - 4.0 * floor(n * 0.25))) {
+    case 0: { return vec2<f32>(s, c); }
+    case 1: { return vec2<f32>(c, -s); }
+    case 2: { return vec2<f32>(-s, -c); }
+    default: { return vec2<f32>(-c, s); }
+  }
+}
+fn t_lgamma(x: f32) -> f32 {
+  if (t_isnan(x)) { return x; }
+  if (t_isinf(x) || !t_nonzero(x)) { return t_inf(); }
+  if (!t_signbit(x)) { return t_lgamma_positive(x); }
+  if (x == floor(x)) { return t_inf(); }
+  let a = -x;
+  if (a < 1.0e-6) { return -t_log(a); }
+  return 1.14472989 - t_log(a * abs(t_sin_cos_pi(a).x)) - t_lgamma_positive(a);
+}
+fn t_digamma_positive(x: f32) -> f32 {
+  var y = x;
+  var shift = 0.0;
+  if (y < 1.0) {
+    shift = -1.0 / y;
+    y += 1.0;
+  } else {
+    while (y > 2.0 && y < 6.0) {
+      y -= 1.0;
+      shift += 1.0 / y;
+    }
+  }
+  if (y <= 2.0) {
+    let t = y - 1.5;
+    var p = -0.0156786405;
+    p = p * t + 0.0238109212;
+    p = p * t - 0.0261755791;
+    p = p * t + 0.0394236259;
+    p = p * t - 0.0619836748;
+    p = p * t + 0.0951063037;
+    p = p * t - 0.148403823;
+    p = p * t + 0.240539119;
+    p = p * t - 0.423627406;
+    p = p * t + 0.951055884;
+    let distance = f32(bitcast<i32>(y) - 0x3fbb16c3) * 1.19209290e-7 - 1.24381499e-8;
+    return distance * p + shift;
+  }
+  let r = 1.0 / y;
+  let z = r * r;
+  let series = z * (0.0833333333 - z * (0.00833333333 - z * (0.00396825397 - z * 0.00416666667)));
+  return t_log(y) - (0.5 * r + series);
+}
+fn t_digamma(x: f32) -> f32 {
+  if (t_isnan(x)) { return x; }
+  if (!t_nonzero(x)) { return t_copysign(t_inf(), -x); }
+  if (!t_signbit(x)) { return select(t_digamma_positive(x), x, t_isinf(x)); }
+  if (t_isinf(x) || x == floor(x)) { return t_nan(); }
+  let t = t_sin_cos_pi(x);
+  return t_digamma_positive(1.0 - x) - 3.14159265 * t.y / t.x;
 }
 `,
-  trigonometric: `fn t_sin(x: f32) -> f32 { return select(sin(x), t_nan(), t_isnan(x) || t_isinf(x)); }
-fn t_cos(x: f32) -> f32 { return select(cos(x), t_nan(), t_isnan(x) || t_isinf(x)); }
-fn t_tan(x: f32) -> f32 { return select(tan(x), t_nan(), t_isnan(x) || t_isinf(x)); }
-fn t_asin(x: f32) -> f32 { return select(asin(x), t_nan(), t_isnan(x) || abs(x) > 1.0); }
-fn t_acos(x: f32) -> f32 { return select(acos(x), t_nan(), t_isnan(x) || abs(x) > 1.0); }
-fn t_atan(x: f32) -> f32 { return select(atan(x), x, t_isnan(x)); }
-fn t_atan2(y: f32, x: f32) -> f32 { return atan2(y, x); }
+  trigonometric: `const T_TWO_OVER_PI = array<u32, 8>(
+  0u, 0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u, 0xdb629599u, 0x3c439041u, 0xfe5163abu,
+);
+fn t_two_over_pi(at: u32) -> u32 {
+  var words = T_TWO_OVER_PI;
+  let shift = at & 31u;
+  let first = words[at >> 5u];
+  if (shift == 0u) { return first; }
+  return (first << shift) | (words[(at >> 5u) + 1u] >> (32u - shift));
+}
+fn t_reduce_large(x: f32) -> vec2<f32> {
+  let bits = bitcast<u32>(x) & 0x7fffffffu;
+  let m = (bits & 0x7fffffu) | 0x800000u;
+  let at = (bits >> 23u) - 150u + 30u;
+  let p2 = t_mul_wide(m, t_two_over_pi(at + 64u));
+  let p1 = t_mul_wide(m, t_two_over_pi(at + 32u));
+  let p0 = m * t_two_over_pi(at);
+  let r2 = p2.x;
+  let r1 = p1.x + p2.y;
+  let r0 = p0 + p1.y + select(0u, 1u, r1 < p1.x);
+  var turns = r0 >> 30u;
+  var high = (r0 << 2u) | (r1 >> 30u);
+  var low = (r1 << 2u) | (r2 >> 30u);
+  let above = high >= 0x80000000u;
+  if (above) {
+    turns += 1u;
+    high = ~high + select(0u, 1u, low == 0u);
+    low = ~low + 1u;
+  }
+  let fraction = f32(high) * 2.32830644e-10 + f32(low) * 5.42101086e-20;
+  let r = fraction * 1.57079637 - fraction * 4.37113883e-8;
+  let flip = above != t_signbit(x);
+  return vec2<f32>(select(r, -r, flip), f32(select(turns, 4u - (turns & 3u), t_signbit(x)) & 3u));
+}
+fn t_reduce(x: f32) -> vec2<f32> {
+  if (abs(x) > 6000.0) { return t_reduce_large(x); }
+  let n = floor(x * 0.636619772 + 0.5);
+  let r = (((x - n * 1.57031250) - n * 0.000483751297) - n * 7.54953362e-8) - n * 2.56334415e-12;
+  return vec2<f32>(r, f32(i32(n) & 3));
+}
+fn t_sin_near(r: f32) -> f32 {
+  let z = r * r;
+  var p = 2.92170853e-6;
+  p = p * z - 0.000198612921;
+  p = p * z + 0.00833339710;
+  p = p * z - 0.166666672;
+  return r + r * z * p;
+}
+fn t_cos_near(r: f32) -> f32 {
+  let z = r * r;
+  var p = 2.45439387e-5;
+  p = p * z - 0.00138882722;
+  p = p * z + 0.0416666418;
+  return 1.0 - (0.5 * z - z * z * p);
+}
+fn t_finite(x: f32) -> bool {
+  return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
+}
+fn t_sin(x: f32) -> f32 {
+  if (!t_finite(x)) { return t_nan(); }
+  if (abs(x) < 0.0001) { return x; }
+  let t = t_reduce(x);
+  let turns = u32(t.y);
+  let y = select(t_sin_near(t.x), t_cos_near(t.x), (turns & 1u) == 1u);
+  return select(y, -y, turns >= 2u);
+}
+fn t_cos(x: f32) -> f32 {
+  if (!t_finite(x)) { return t_nan(); }
+  let t = t_reduce(x);
+  let turns = u32(t.y);
+  let y = select(t_cos_near(t.x), t_sin_near(t.x), (turns & 1u) == 1u);
+  return select(y, -y, turns == 1u || turns == 2u);
+}
+fn t_tan(x: f32) -> f32 {
+  if (!t_finite(x)) { return t_nan(); }
+  if (abs(x) < 0.0001) { return x; }
+  let t = t_reduce(x);
+  let s = t_sin_near(t.x);
+  let c = t_cos_near(t.x);
+  if ((u32(t.y) & 1u) == 1u) { return -c / s; }
+  return s / c;
+}
+fn t_asin_tail(x: f32) -> f32 {
+  let z = x * x;
+  var p = 0.0383361056;
+  p = p * z + 0.0264301226;
+  p = p * z + 0.0450206026;
+  p = p * z + 0.0749876052;
+  p = p * z + 0.166666731;
+  return x * z * p;
+}
+fn t_asin(x: f32) -> f32 {
+  let a = abs(x);
+  if (t_isnan(x) || a > 1.0) { return t_nan(); }
+  if (a <= 0.5) { return select(x + t_asin_tail(x), x, x == 0.0); }
+  let s = sqrt(0.5 - 0.5 * a);
+  let y = 1.57079637 - (2.0 * s + (2.0 * t_asin_tail(s) + 4.37113883e-8));
+  return t_copysign(y, x);
+}
+fn t_acos(x: f32) -> f32 {
+  let a = abs(x);
+  if (t_isnan(x) || a > 1.0) { return t_nan(); }
+  if (a <= 0.5) { return 1.57079637 - (x + (t_asin_tail(x) + 4.37113883e-8)); }
+  let s = sqrt(0.5 - 0.5 * a);
+  let half = s + t_asin_tail(s);
+  if (x > 0.0) { return 2.0 * half; }
+  return 3.14159274 - (2.0 * half + 8.74227766e-8);
+}
+fn t_atan_tail(t: f32) -> f32 {
+  let z = t * t;
+  var p = -0.0644957200;
+  p = p * z + 0.107422084;
+  p = p * z - 0.142636538;
+  p = p * z + 0.199995190;
+  p = p * z - 0.333333313;
+  return t * z * p;
+}
+fn t_atan_ratio(a: f32, b: f32) -> f32 {
+  if (a > 0.414213562 * b) {
+    let t = (a - b) / (a + b);
+    return 0.785398185 + (t + (t_atan_tail(t) - 2.18556941e-8));
+  }
+  let t = a / b;
+  return t + t_atan_tail(t);
+}
+fn t_atan(x: f32) -> f32 {
+  if (t_isnan(x) || !t_nonzero(x)) { return x; }
+  let a = abs(x);
+  if (a > 1.0e9) { return t_copysign(1.57079637, x); }
+  if (a <= 1.0) { return t_copysign(t_atan_ratio(a, 1.0), x); }
+  return t_copysign(1.57079637 - (t_atan_ratio(1.0, a) + 4.37113883e-8), x);
+}
+fn t_atan2(y: f32, x: f32) -> f32 {
+  if (t_isnan(x) || t_isnan(y)) { return t_nan(); }
+  var a = bitcast<f32>(bitcast<u32>(y) & 0x7fffffffu);
+  var b = bitcast<f32>(bitcast<u32>(x) & 0x7fffffffu);
+  let steep = bitcast<u32>(a) > bitcast<u32>(b);
+  if (steep) {
+    let c = a;
+    a = b;
+    b = c;
+  }
+  var r = 0.0;
+  if (t_isinf(b)) {
+    r = select(0.0, 0.785398163, t_isinf(a));
+  } else if (t_nonzero(a)) {
+    let scale = select(select(1.0, 1.84467441e19, b < 1.0e-18), 0.25, b > 1.0e37);
+    r = t_atan_ratio(a * scale, b * scale);
+  }
+  if (steep) { r = 1.57079637 - (r + 4.37113883e-8); }
+  if (t_signbit(x)) { r = 3.14159274 - (r + 8.74227766e-8); }
+  return t_copysign(r, y);
+}
 `,
 };
