@@ -132,6 +132,7 @@ export {
   type Dims,
   type ValuesIndices,
 } from "./ops/reduce.ts";
+export { round } from "./ops/round.ts";
 export { cumprod, cumsum, tril, triu } from "./ops/scan.ts";
 export { addmm, addmv, baddbmm, bmm, dot, matmul, mm, mv, outer, outer as ger } from "./ops/matmul.ts";
 export {

@@ -97,6 +97,7 @@ export class Draft {
       scalars,
       table: (t, index) => {
         const table = node.tables[t]!.node!;
+        if (this.#canonical.has(table)) throw new DoesNotFit("a table has to be complete before it is read");
         return b.emit("loadAt", valueType(table.dtype), [index], this.#buffer(table));
       },
     });

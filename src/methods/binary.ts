@@ -3,6 +3,7 @@
 import { inPlace } from "../autograd/inplace.ts";
 import * as arithmetic from "../ops/arithmetic.ts";
 import * as compare from "../ops/compare.ts";
+import * as rounding from "../ops/round.ts";
 import type { Tail } from "./tail.ts";
 import type { Tensor } from "../tensor.ts";
 import { UnaryMethods } from "./unary.ts";
@@ -202,6 +203,16 @@ export class BinaryMethods extends UnaryMethods {
   /** `clampMax` in place. */
   clampMax_(this: Tensor, ...args: Tail<typeof arithmetic.clampMax>): Tensor {
     return inPlace("clampMax_", this, (x) => arithmetic.clampMax(x, ...args));
+  }
+
+  /** Nearest integer, ties to even; with `decimals`, nearest multiple of 10^-decimals. */
+  round(this: Tensor, ...args: Tail<typeof rounding.round>): Tensor {
+    return rounding.round(this, ...args);
+  }
+
+  /** `round` in place. */
+  round_(this: Tensor, ...args: Tail<typeof rounding.round>): Tensor {
+    return inPlace("round_", this, (x) => rounding.round(x, ...args));
   }
 
   /** `this + weight * (end - this)`. */

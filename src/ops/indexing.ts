@@ -96,9 +96,13 @@ export function indexSelect(input: Tensor, ...args: ArgsOf<typeof INDEX_SELECT>)
   checkIndexType("indexSelect", index);
   if (index.dim() > 1) throw new ShapeError(`indexSelect: index is supposed to be a vector, got shape ${showShape(index.shape)}`);
   const dim = wrapDim("indexSelect", given, input.dim());
-  const out = takeSlices("indexSelect", input, dim, index);
+  if (input.dim() === 0 && index.numel() !== 1)
+    throw new ShapeError(`indexSelect: index to scalar can have only 1 value, got ${index.numel()} value(s)`);
+  const out = takeSlices("indexSelect", input, dim, input.dim() === 0 ? index.reshape([]) : index.reshape([-1]));
   const shape = [...input.shape];
-  record("IndexSelectBackward0", out, [[input, [index], (g, i) => g.newZeros(shape).indexAdd(dim, i, g)]]);
+  record("IndexSelectBackward0", out, [
+    [input, [index], (g, i) => (shape.length === 0 ? g : g.newZeros(shape).indexAdd(dim, i, g))],
+  ]);
   return out;
 }
 

@@ -46,8 +46,9 @@ export function cat(...args: ArgsOf<typeof CAT>): Tensor {
   const used = tensors.filter((t) => !(t.dim() === 1 && t.shape[0] === 0));
   const dtype = resultType(...tensors);
   if (used.length === 0) {
-    const out = tensors[0]!.newZeros([0], { dtype });
-    return out;
+    const none = tensors[0]!.newZeros([0], { dtype });
+    recordMany("CatBackward0", [none], tensors, [], ([g]) => tensors.map(() => g!));
+    return none;
   }
   const first = used[0]!;
   const rank = first.dim();

@@ -134,11 +134,10 @@ export function prod(input: Tensor, ...args: ArgsOf<typeof PROD>): Tensor {
       [x],
       (g, v) => {
         // The product of all other elements: products of what comes before and after, which needs no division by zero.
-        const flat = dim === null ? v.reshape([-1]) : v.movedim(dims[0] ?? 0, -1);
-        const gradient = dim === null ? g.reshape([1]) : keepDims(g, shape, dims, keepdim).movedim(dims[0] ?? 0, -1);
-        const others = exclusiveProducts(v.dim() === 0 ? v.reshape([1]) : flat);
-        const result = gradient.mul(others);
-        return dim === null || v.dim() === 0 ? result.reshape(shape) : result.movedim(-1, dims[0]!);
+        if (v.dim() === 0) return g;
+        if (dim === null) return g.mul(exclusiveProducts(v.reshape([-1]))).reshape(shape);
+        const others = exclusiveProducts(v.movedim(dims[0]!, -1));
+        return keepDims(g, shape, dims, keepdim).movedim(dims[0]!, -1).mul(others).movedim(-1, dims[0]!);
       },
     ],
   ]);

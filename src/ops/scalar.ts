@@ -6,6 +6,7 @@
 import type { Builder, Value } from "../graph/builder.ts";
 import type { Primitive } from "../graph/kernel.ts";
 import type { Tensor } from "../tensor.ts";
+import { unary } from "./elementwise.ts";
 
 /** How an operation of one operand computes and differentiates. */
 export interface UnaryRow {
@@ -41,6 +42,9 @@ const rounding =
 function isFloatValue(b: Builder, x: Value): boolean {
   return b.type(x) === "f" || b.type(x) === "d";
 }
+
+/** Derivative of digamma. */
+const trigamma = (x: Tensor): Tensor => unary("trigamma", x);
 
 const SQRT_HALF = Math.SQRT1_2;
 /** sqrt(2 / pi) */
@@ -135,7 +139,35 @@ export const UNARY = {
     grad: (g, y) => g.mul(y.square().exp().mul(Math.sqrt(Math.PI) / 2)),
   },
   lgamma: { result: "float", cost: 12, lower: prim("lgamma"), saves: "x", grad: (g, x) => g.mul(x.digamma()) },
-  digamma: { result: "float", cost: 12, lower: prim("digamma"), saves: "nothing" },
+  digamma: { result: "float", cost: 12, lower: prim("digamma"), saves: "x", grad: (g, x) => g.mul(trigamma(x)) },
+  /** Derivative of digamma: sum over k of 1 / (x + k)^2, by recurrence to large arguments and their asymptotic series. */
+  trigamma: {
+    result: "float",
+    cost: 60,
+    lower: (b, x) => {
+      const one = b.lit(1, x);
+      const half = b.lit(0.5, x);
+      const low = b.compare("lt", x, half);
+      const z = b.select(low, b.sub(one, x), x);
+      let sum = b.lit(0, x);
+      let shifted = z;
+      for (let k = 0; k < 10; k++) {
+        sum = b.add(sum, b.div(one, b.mul(shifted, shifted)));
+        shifted = b.add(shifted, one);
+      }
+      const r = b.div(one, b.mul(shifted, shifted));
+      // Bernoulli numbers: 1/6, -1/30, 1/42, -1/30, 5/66, -691/2730.
+      let series = b.lit(-691 / 2730, x);
+      for (const c of [5 / 66, -1 / 30, 1 / 42, -1 / 30, 1 / 6]) series = b.add(b.lit(c, x), b.mul(r, series));
+      const tail = b.div(b.add(b.add(one, b.mul(half, b.div(one, shifted))), b.mul(r, series)), shifted);
+      const value = b.add(sum, tail);
+      const s = b.un("sin", b.mul(b.lit(Math.PI, x), x));
+      const reflected = b.sub(b.div(b.lit(Math.PI * Math.PI, x), b.mul(s, s)), value);
+      return b.select(low, reflected, value);
+    },
+    saves: "nothing",
+    backward: "PolygammaBackward0",
+  },
   sigmoid: {
     result: "float",
     cost: 6,

@@ -1,6 +1,7 @@
 /** Running sums and products, and triangles. */
 
 import { parse, signature, type ArgsOf } from "../args.ts";
+import { isGradEnabled } from "../autograd/mode.ts";
 import { record } from "../autograd/tape.ts";
 import { checkDType, isFloat, type DType } from "../dtype.ts";
 import { ShapeError } from "../errors.ts";
@@ -67,6 +68,7 @@ export function cumprod(input: Tensor, ...args: ArgsOf<typeof CUMPROD>): Tensor 
  */
 function cumprodSlope(g: Tensor, x: Tensor, y: Tensor, dim: number): Tensor {
   if (x.dim() === 0) return g;
+  if (isGradEnabled()) return cumprodSlopeByRows(g, x, dim);
   const weighted = reversed(g.mul(y), dim, (t) => t.cumsum(dim));
   const zero = x.eq(0);
   const zerosSoFar = zero.to("int32").cumsum(dim);
@@ -76,6 +78,22 @@ function cumprodSlope(g: Tensor, x: Tensor, y: Tensor, dim: number): Tensor {
   const without = x.maskedFill(first, 1).cumprod(dim);
   const atFirst = reversed(g.mul(without).maskedFill(zerosSoFar.eq(0), 0), dim, (t) => t.cumsum(dim));
   return first.where(atFirst, ordinary);
+}
+
+/**
+ * The same as products of rows, differentiable at zeros: x_i contributes prod(x before i) sum over j >= i of g_j prod(x between i and j). Takes n^2 memory, and
+ * is used only where the gradient is to be differentiated again.
+ */
+function cumprodSlopeByRows(g: Tensor, x: Tensor, dim: number): Tensor {
+  const v = x.movedim(dim, -1);
+  const n = v.shape[v.dim() - 1]!;
+  if (n === 0) return g;
+  const rows = v.unsqueeze(-2).expand([...v.shape.slice(0, -1), n, n]);
+  const ones = rows.onesLike();
+  const later = ones.triu(1).ne(0).where(rows, ones).cumprod(-1).triu();
+  const reach = later.mul(g.movedim(dim, -1).unsqueeze(-2)).sum(-1);
+  const before = ones.tril(-1).ne(0).where(rows, ones).prod(-1);
+  return before.mul(reach).movedim(-1, dim);
 }
 
 const TRIL = signature<{ diagonal?: number }>()("tril", ["diagonal"]);

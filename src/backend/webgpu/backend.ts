@@ -21,6 +21,8 @@ export interface WebGpuBackendOptions extends WebGpuOptions {
   readonly debug?: boolean | undefined;
   /** Most bytes of free buffers that are kept for reuse. */
   readonly poolBytes?: number | undefined;
+  /** Figures of the device to choose by in place of its own, to try what another device would run. @internal */
+  readonly figures?: Partial<DeviceFigures> | undefined;
 }
 
 /** Looks for a GPU and makes a backend of it, or says why there is none. */
@@ -91,6 +93,7 @@ export class WebGpuBackend implements Backend {
       maxGroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
       sharedBytes: limits.maxComputeWorkgroupStorageSize,
       busyGroups: found.isSoftware ? 8 : 256,
+      ...options.figures,
     };
     this.#status = device.createBuffer({ size: 4, usage: USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST });
     this.#pipelines = new Pipelines(device, this.#debug);

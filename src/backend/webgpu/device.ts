@@ -98,7 +98,11 @@ async function defaultGpu(): Promise<GPU | NoDevice> {
   return { reason: "this environment has no navigator.gpu (WebGPU needs a recent browser and a secure context)" };
 }
 
+/** Dawn's entry point in Node. Never collected: its devices end the process if they outlive it. */
+let dawn: GPU | null = null;
+
 async function nodeGpu(): Promise<GPU | NoDevice> {
+  if (dawn !== null) return dawn;
   // The name is no literal, so that bundlers neither resolve nor include the package.
   const name = ["web", "gpu"].join("");
   let module: { create(options: string[]): GPU };
@@ -110,7 +114,8 @@ async function nodeGpu(): Promise<GPU | NoDevice> {
     return { reason: `the package "webgpu" could not be loaded: ${messageOf(error)}` };
   }
   try {
-    return module.create([]);
+    dawn = module.create([]);
+    return dawn;
   } catch (error) {
     return { reason: `the package "webgpu" could not start: ${messageOf(error)}` };
   }

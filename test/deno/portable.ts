@@ -1,0 +1,6 @@
+/** The portable suites in Deno. */
+
+import { suites } from "../portable/suites.ts";
+import { answerQuestions } from "./host.ts";
+
+await answerQuestions(suites);
