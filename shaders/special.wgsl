@@ -115,7 +115,7 @@ fn t_lgamma_near(x: f32) -> f32 {
     p = p * t - 0.0799380541;
     p = p * t + 0.389233381;
   }
-  return (x - 1.0) * (x - 2.0) * p;
+  return select((x - 1.0) * (x - 2.0) * p, 0.0, x == 1.0);
 }
 
 // The same for every positive finite x.

@@ -27,9 +27,9 @@ export function min(x: number, y: number): number {
   return x !== x || y !== y ? NaN : x < y ? x : y;
 }
 
-/** -1, 0 or 1; NaN for NaN. */
+/** -1, 0 or 1; 0 for NaN, as PyTorch has it. */
 export function sign(x: number): number {
-  return x > 0 ? 1 : x < 0 ? -1 : x === 0 ? 0 : NaN;
+  return x > 0 ? 1 : x < 0 ? -1 : 0;
 }
 
 /** Float to int32: truncated, saturated, NaN to 0. */

@@ -682,7 +682,7 @@ fn t_lgamma_near(x: f32) -> f32 {
     p = p * t - 0.0799380541;
     p = p * t + 0.389233381;
   }
-  return (x - 1.0) * (x - 2.0) * p;
+  return select((x - 1.0) * (x - 2.0) * p, 0.0, x == 1.0);
 }
 fn t_lgamma_positive(x: f32) -> f32 {
   if (x < 1.0) { return t_lgamma_near(1.0 + x) - t_log(x); }
