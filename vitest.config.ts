@@ -3,9 +3,6 @@
 import { configDefaults, defineConfig } from "vitest/config";
 import { dawnEnvironment } from "./scripts/support/environment.ts";
 
-// The workers inherit it, and Dawn reads it.
-Object.assign(process.env, dawnEnvironment().variables);
-
 const APART = ["browser", "deno", "package"] as const;
 
 const separate = APART.map((name, index) => ({
@@ -27,6 +24,7 @@ export default defineConfig({
           name: "node",
           include: ["test/**/*.test.ts"],
           exclude: [...configDefaults.exclude, ...APART.map((name) => `test/${name}/**`)],
+          env: dawnEnvironment().variables,
           pool: "forks",
           testTimeout: 60_000,
           hookTimeout: 60_000,
