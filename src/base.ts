@@ -18,6 +18,7 @@ export class Storage {
 
   /** Position in the node of the storage's first element: several storages may live in one node. */
   #start = 0;
+  #released = false;
   /** Elements of the storage. */
   readonly length: number;
 
@@ -35,9 +36,17 @@ export class Storage {
     return this.#node;
   }
 
+  /** Says that no tensor reads through this storage any more: its node's memory may be written over. */
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#node.owners--;
+  }
+
   /** Binds to the node of the new content, whose elements from `start` on are this storage's. */
   bind(node: Node, start = 0): void {
-    this.#node.owners--;
+    if (!this.#released) this.#node.owners--;
+    this.#released = false;
     node.owners++;
     this.#node = node;
     this.#start = start;

@@ -20,6 +20,11 @@ export function inPlace(name: string, self: Tensor, compute: (before: Tensor) =>
   const before = frozen(self);
   const value = compute(before);
   assign(name, self, value);
+  // Off the tape, nobody can reach these two any more: the next write may go over their memory.
+  if (value.gradFn === null) {
+    before.impl.storage.release();
+    value.impl.storage.release();
+  }
   return self;
 }
 

@@ -118,6 +118,7 @@ export function makePlan(graph: Graph, targets: ReadonlySet<Node>, backend: Back
   });
 
   const places = new Map<number, Place>();
+  const inputs = new Set<number>();
   const kept: number[] = [];
   const temporaries: number[] = [];
   const free: number[] = [];
@@ -127,8 +128,10 @@ export function makePlan(graph: Graph, targets: ReadonlySet<Node>, backend: Back
     let known = placeOfRoot.get(root);
     if (known === undefined) {
       const bytes = backend.bytesFor(root.dtype, root.numel);
-      if (position.get(root)! >= graph.pending) known = { kind: "leaf", node: position.get(root)! };
-      else if (keptRoots.has(root)) known = { kind: "kept", index: kept.push(bytes) - 1 };
+      if (position.get(root)! >= graph.pending) {
+        known = { kind: "leaf", node: position.get(root)! };
+        inputs.add(position.get(root)!);
+      } else if (keptRoots.has(root)) known = { kind: "kept", index: kept.push(bytes) - 1 };
       else known = { kind: "temporary", index: takeTemporary(bytes) };
       placeOfRoot.set(root, known);
     }
@@ -146,7 +149,6 @@ export function makePlan(graph: Graph, targets: ReadonlySet<Node>, backend: Back
   };
 
   const isStored = new Set(stored);
-  const inputs = new Set<number>();
   const planned = steps.map((step, i): PlannedStep => {
     const buffers = step.kind === "fused" ? step.kernel.buffers : step.buffers;
     for (const node of buffers) {
@@ -183,10 +185,7 @@ export function makePlan(graph: Graph, targets: ReadonlySet<Node>, backend: Back
   });
   for (const target of targets) if (!places.has(position.get(target)!) && isStored.has(target)) place(target);
   const taken: number[] = [];
-  for (const [node, base] of takesOver) {
-    if (position.get(base)! >= graph.pending) taken.push(position.get(base)!);
-    inputs.delete(position.get(node)!);
-  }
+  for (const base of takesOver.values()) if (position.get(base)! >= graph.pending) taken.push(position.get(base)!);
   return {
     steps: planned,
     places,

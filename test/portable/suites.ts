@@ -1,7 +1,8 @@
 /** The suites that run in Node, Chromium and Deno. */
 
 import type { PortableSuite } from "../support/portable.ts";
+import { conformance } from "./conformance.ts";
 import { environment } from "./environment.ts";
 
 /** All of them. */
-export const suites: readonly PortableSuite[] = [environment];
+export const suites: readonly PortableSuite[] = [environment, conformance];
