@@ -1,214 +1,279 @@
 /**
- * How tensors are printed: as PyTorch prints them. The layout rules are those that `torch.set_printoptions` documents and
- * that its output shows; fixtures taken from PyTorch hold them in place.
+ * How tensors are printed: as PyTorch prints them. A pure function of host data. The rules are those that
+ * `torch.set_printoptions` documents and that its output shows; fixtures made by PyTorch hold them in place.
  */
 
 import type { DType } from "./dtype.ts";
 import { ArgumentError } from "./errors.ts";
+import { exponential, fixed } from "./format/decimal.ts";
 
-/** Options of printing (`torch.set_printoptions`). */
+/** Options of printing, with the defaults of PyTorch. */
 export interface PrintOptions {
-  /** Digits after the point. */
-  precision: number;
-  /** Number of elements above which the middle of each dimension is left out. */
-  threshold: number;
-  /** Elements shown at each end of a dimension that is cut. */
-  edgeitems: number;
-  /** Columns of a line. */
-  linewidth: number;
-  /** Scientific notation: always, never, or (null) where the range of values asks for it. */
-  sciMode: boolean | null;
+  /** Digits after the point; 4. */
+  readonly precision: number;
+  /** A tensor of more elements than this is printed without its middle; 1000. */
+  readonly threshold: number;
+  /** How many elements, rows and matrices are shown at either end of a dimension that is cut; 3. */
+  readonly edgeitems: number;
+  /** Columns of a line; 80. */
+  readonly linewidth: number;
+  /** Scientific form always, never, or, with null, where the range of the values asks for it; null. */
+  readonly sciMode: boolean | null;
 }
 
-const PROFILES: Readonly<Record<string, Partial<PrintOptions>>> = {
-  default: { precision: 4, threshold: 1000, edgeitems: 3, linewidth: 80 },
-  short: { precision: 2, threshold: 1000, edgeitems: 2, linewidth: 80 },
-  full: { precision: 4, threshold: Infinity, edgeitems: 3, linewidth: 80 },
+/** What `setPrintOptions` takes: options, or a named set of them that the others then change. */
+export type PrintSettings = Partial<PrintOptions> & { readonly profile?: "default" | "short" | "full" | null };
+
+const DEFAULTS: PrintOptions = { precision: 4, threshold: 1000, edgeitems: 3, linewidth: 80, sciMode: null };
+
+const PROFILES: Readonly<Record<string, PrintOptions>> = {
+  default: DEFAULTS,
+  short: { ...DEFAULTS, precision: 2, edgeitems: 2 },
+  full: { ...DEFAULTS, threshold: Infinity },
 };
 
-const current: PrintOptions = { precision: 4, threshold: 1000, edgeitems: 3, linewidth: 80, sciMode: null };
+let current = DEFAULTS;
 
-/** Sets options of printing; `profile` is `"default"`, `"short"` or `"full"` and is applied first. */
-export function setPrintOptions(options: Partial<PrintOptions> & { profile?: string | null }): void {
-  const { profile = null, ...rest } = options;
-  if (profile !== null) {
-    const values = PROFILES[profile];
-    if (values === undefined)
-      throw new ArgumentError(`setPrintOptions: unknown profile "${profile}"; known are ${Object.keys(PROFILES).join(", ")}`);
-    Object.assign(current, values);
-  }
-  for (const [key, value] of Object.entries(rest)) {
-    if (!(key in current))
-      throw new ArgumentError(`setPrintOptions: unknown option "${key}"; known are ${Object.keys(current).join(", ")}, profile`);
-    if (value !== undefined) Object.assign(current, { [key]: value });
-  }
+/**
+ * Changes how tensors are printed from now on (`torch.set_printoptions`). `profile` is applied first. As in PyTorch,
+ * `sciMode` goes back to null where it is not named. Throws an `ArgumentError`, with nothing changed, for an unknown
+ * option or profile or a value out of range.
+ *
+ *     setPrintOptions({ precision: 2 });
+ *     setPrintOptions({ profile: "default" });
+ */
+export function setPrintOptions(settings: PrintSettings): void {
+  const { profile = null, ...options } = settings;
+  const base = profile === null ? current : PROFILES[profile];
+  if (base === undefined)
+    throw new ArgumentError(
+      `setPrintOptions: unknown profile "${profile}"; known are ${Object.keys(PROFILES).join(", ")}`,
+    );
+  current = merged({ ...base, sciMode: null }, options, "setPrintOptions");
 }
 
-/** Options in force. */
+/** The options in force (`torch.get_printoptions`). */
 export function getPrintOptions(): PrintOptions {
   return { ...current };
 }
 
-/** What is printed. `data` holds all elements in row-major order. */
+/** `base` with the options that are given, checked. */
+function merged(base: PrintOptions, options: Partial<PrintOptions>, where: string): PrintOptions {
+  const result: Record<string, unknown> = { ...base };
+  for (const [name, value] of Object.entries(options)) {
+    if (!(name in DEFAULTS))
+      throw new ArgumentError(
+        `${where}: unknown option "${name}"; known are ${Object.keys(DEFAULTS).join(", ")}, profile`,
+      );
+    if (value === undefined || (value === null && name !== "sciMode")) continue;
+    const valid =
+      name === "sciMode"
+        ? value === null || typeof value === "boolean"
+        : typeof value === "number" &&
+          value >= 0 &&
+          (Number.isInteger(value) || (value === Infinity && name !== "precision"));
+    if (!valid)
+      throw new ArgumentError(
+        `${where}: ${name} is ${String(value)}; it takes ${name === "sciMode" ? "true, false or null" : "an integer from 0 on"}`,
+      );
+    result[name] = value;
+  }
+  return result as unknown as PrintOptions;
+}
+
+/** What is printed. */
 export interface FormatInput {
+  /**
+   * The elements in row-major order, each as its exact value (`float16` as numbers, `bool` as 0 and 1); see
+   * `summarized`.
+   */
   readonly data: ArrayLike<number>;
   readonly shape: readonly number[];
   readonly dtype: DType;
+  /** True where `data` holds only the elements at `summaryIndices(shape, options)`. */
+  readonly summarized?: boolean;
   /** Name of the tape entry, if any. */
   readonly gradFn?: string | null;
+  /** Shown where there is no `gradFn`. */
   readonly requiresGrad?: boolean;
+  /** Shown where it is given, as in `device='cuda:0'`. */
+  readonly device?: string | null;
+  /** The floating-point dtype that is not shown; float32. */
+  readonly defaultDtype?: DType;
+  /** What stands before the brackets; lines after the first are indented by its length. */
   readonly prefix?: string;
+  /** Options that differ from those in force. */
+  readonly options?: Partial<PrintOptions>;
 }
 
-/** Text of a tensor as PyTorch's `print` shows it. */
+/**
+ * The text of a tensor as PyTorch's `print` shows it: `tensor([1., 2.], requires_grad=True)`. Throws an `ArgumentError`
+ * where `data` has not as many elements as the shape (or its summary) needs.
+ */
 export function formatTensor(input: FormatInput): string {
-  const { data, shape, dtype, gradFn = null, requiresGrad = false, prefix = "tensor(" } = input;
-  const suffixes: string[] = [];
-  let body: string;
-  if (data.length === 0) {
-    if (shape.length !== 1) suffixes.push(`size=(${shape.join(", ")})`);
-    if (dtype !== "float32") suffixes.push(`dtype=torch.${dtype}`);
-    body = "[]";
-  } else {
-    if (dtype !== "float32" && dtype !== "bool") suffixes.push(`dtype=torch.${dtype}`);
-    const cut = data.length > current.threshold;
-    const shown = cut ? summarised(shape) : null;
-    const values = shown === null ? data : shown.map((i) => data[i]!);
-    body = layOut(data, shape, 0, 0, prefix.length, cut, formatterFor(values, dtype));
-  }
-  if (gradFn !== null) suffixes.push(`grad_fn=<${gradFn}>`);
-  else if (requiresGrad) suffixes.push("requires_grad=True");
-  return addSuffixes(prefix + body, suffixes, prefix.length);
+  const { data, shape, dtype, summarized = false, prefix = "tensor(" } = input;
+  const options = merged(current, input.options ?? {}, "formatTensor");
+  const cut = summaryIndices(shape, options);
+  const values = cut === null || summarized ? data : cut.map((i) => data[i]!);
+  const needed = summarized && cut !== null ? cut.length : elements(shape);
+  if (data.length !== needed)
+    throw new ArgumentError(
+      `formatTensor: shape [${shape.join(", ")}]${summarized ? ", summarized," : ""} has ${needed} elements, data ${data.length}`,
+    );
+  const body =
+    elements(shape) === 0
+      ? "[]"
+      : new Layout(values, shape, formatterOf(values, dtype, options), cut !== null, options).text(0, prefix.length);
+  return withSuffixes(prefix + body, suffixes(input), prefix.length, options.linewidth);
 }
 
-/** Appends suffixes, each on a new line where it does not fit. */
-function addSuffixes(text: string, suffixes: readonly string[], indent: number): string {
+function elements(shape: readonly number[]): number {
+  return shape.reduce((total, size) => total * size, 1);
+}
+
+/**
+ * Row-major positions of the elements that are printed, or null where all of them are. A caller that reads them alone
+ * passes them to `formatTensor` with `summarized: true`, and the same options to both.
+ */
+export function summaryIndices(shape: readonly number[], options?: Partial<PrintOptions>): number[] | null {
+  const { threshold, edgeitems } = merged(current, options ?? {}, "summaryIndices");
+  if (elements(shape) <= threshold) return null;
+  let positions = [0];
+  for (const size of shape) {
+    const shown = Array.from({ length: Math.min(size, 2 * edgeitems) }, (_, i) =>
+      size > 2 * edgeitems && i >= edgeitems ? size - 2 * edgeitems + i : i,
+    );
+    positions = positions.flatMap((before) => shown.map((i) => before * size + i));
+  }
+  return positions;
+}
+
+/** What follows the brackets, in PyTorch's order. */
+function suffixes(input: FormatInput): string[] {
+  const { shape, dtype, gradFn = null, requiresGrad = false, device = null, defaultDtype = "float32" } = input;
+  const empty = elements(shape) === 0;
+  const result: string[] = [];
+  if (device !== null) result.push(`device='${device}'`);
+  if (empty && shape.length !== 1) result.push(`size=(${shape.join(", ")})`);
+  // True and False say that they are bool, unless there are none.
+  if (dtype !== defaultDtype && (dtype !== "bool" || empty)) result.push(`dtype=torch.${dtype}`);
+  if (gradFn !== null) result.push(`grad_fn=<${gradFn}>`);
+  else if (requiresGrad) result.push("requires_grad=True");
+  return result;
+}
+
+/** Appends suffixes, each on a line of its own where it does not fit into the last one. */
+function withSuffixes(text: string, added: readonly string[], indent: number, linewidth: number): string {
   let result = text;
-  let last = text.length - text.lastIndexOf("\n") + 1;
-  for (const suffix of suffixes) {
-    if (last + suffix.length + 2 > current.linewidth) {
+  // As PyTorch counts: two columns more than the line has, and after a suffix that took a new line none.
+  let column = text.length - text.lastIndexOf("\n") + 1;
+  for (const suffix of added) {
+    if (column + suffix.length + 2 > linewidth) {
       result += `,\n${" ".repeat(indent)}${suffix}`;
-      last = indent + suffix.length;
+      column = indent + suffix.length;
     } else {
       result += `, ${suffix}`;
-      last += suffix.length + 2;
+      column += suffix.length + 2;
     }
   }
   return `${result})`;
 }
 
-/** Row-major positions of the elements that are shown when dimensions are cut. */
-export function summarised(shape: readonly number[]): number[] {
-  let positions = [0];
-  shape.forEach((size) => {
-    const next: number[] = [];
-    for (const base of positions) for (const i of shownIndices(size)) next.push(base * size + i);
-    positions = next;
-  });
-  return positions;
-}
-
-function shownIndices(size: number): number[] {
-  const edge = current.edgeitems;
-  const all = Array.from({ length: size }, (_, i) => i);
-  return size > 2 * edge ? [...all.slice(0, edge), ...all.slice(size - edge)] : all;
-}
-
-interface Formatter {
+/** How the elements of one tensor are written. */
+interface ElementFormat {
   readonly width: number;
-  format(value: number): string;
+  /** Text of a value, padded on the left to the width; a longer one is kept whole. */
+  text(value: number): string;
 }
 
-function formatterFor(values: ArrayLike<number>, dtype: DType): Formatter {
-  if (dtype === "bool") return padded(values, (v) => (v ? "True" : "False"));
-  if (dtype === "int32" || dtype === "uint8") return padded(values, String);
-  return floatFormatter(values);
+function formatterOf(values: ArrayLike<number>, dtype: DType, options: PrintOptions): ElementFormat {
+  switch (dtype) {
+    case "bool":
+      return aligned(values, (value) => (value === 0 ? "False" : "True"));
+    case "int32":
+    case "uint8":
+      return aligned(values, String);
+    default:
+      return floatFormat(values, options);
+  }
 }
 
-function padded(values: ArrayLike<number>, text: (value: number) => string): Formatter {
-  let width = 0;
-  for (let i = 0; i < values.length; i++) width = Math.max(width, text(values[i]!).length);
-  return { width, format: (v) => text(v).padStart(width) };
+/** Right-aligned in the width of the longest text among `measured`, as `write` gives it unless `measure` differs. */
+function aligned(measured: ArrayLike<number>, write: (value: number) => string, measure = write): ElementFormat {
+  let width = 1;
+  for (let i = 0; i < measured.length; i++) width = Math.max(width, measure(measured[i]!).length);
+  return { width, text: (value) => write(value).padStart(width) };
 }
 
-function floatFormatter(values: ArrayLike<number>): Formatter {
-  const { precision, sciMode } = current;
-  const finite: number[] = [];
-  for (let i = 0; i < values.length; i++) if (Number.isFinite(values[i]!) && values[i] !== 0) finite.push(values[i]!);
-  let integral = true;
+/**
+ * Integers without digits after the point where all values are integers; scientific form where the largest magnitude is
+ * above 1e8 or over 1000 times the smallest, or, among non-integers, the smallest is below 1e-4. Zeros, infinities and
+ * NaN have no part in that nor in the width.
+ */
+function floatFormat(values: ArrayLike<number>, { precision, sciMode }: PrintOptions): ElementFormat {
+  const measured: number[] = [];
   let low = Infinity;
   let high = 0;
-  for (const v of finite) {
-    if (!Number.isInteger(v)) integral = false;
-    low = Math.min(low, Math.abs(v));
-    high = Math.max(high, Math.abs(v));
+  let integral = true;
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
+    if (value === 0 || !Number.isFinite(value)) continue;
+    measured.push(value);
+    low = Math.min(low, Math.abs(value));
+    high = Math.max(high, Math.abs(value));
+    integral &&= Number.isInteger(value);
   }
-  const wide = finite.length > 0 && (high / low > 1000 || high > 1e8 || (!integral && low < 1e-4));
-  const scientific = sciMode ?? wide;
-  const text = (v: number): string => {
-    if (Number.isNaN(v)) return "nan";
-    if (!Number.isFinite(v)) return v > 0 ? "inf" : "-inf";
-    if (scientific) return exponential(v, precision);
-    return integral ? `${fixed(v, 0)}.` : fixed(v, precision);
+  const ranging = high / low > 1000 || high > 1e8 || (!integral && low < 1e-4);
+  const write = (scientific: boolean) => (value: number) => {
+    if (Number.isNaN(value)) return "nan";
+    if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
+    if (scientific) return exponential(value, precision);
+    return integral ? `${fixed(value, 0)}.` : fixed(value, precision);
   };
-  let width = 1;
-  for (const v of finite) width = Math.max(width, text(v).length);
-  return { width, format: (v) => text(v).padStart(width) };
+  // PyTorch leaves the form of zeros alone, and measures the one that the range asks for, also where sciMode then asks
+  // for the other.
+  const scientific = measured.length > 0 && (sciMode ?? ranging);
+  return aligned(measured, write(scientific), write(ranging));
 }
 
-/** Python's `f"{v:.{digits}f}"`: ties of the exact value go to the even digit. */
-export function fixed(v: number, digits: number): string {
-  const sign = v < 0 || Object.is(v, -0) ? "-" : "";
-  const x = Math.abs(v);
-  if (x >= 1e21) return sign + BigInt(x).toString() + (digits > 0 ? `.${"0".repeat(digits)}` : "");
-  return sign + evenTie(x.toFixed(digits), x.toFixed(100), digits);
-}
+/** Walks a tensor's elements once, in order, setting them between brackets. */
+class Layout {
+  readonly #values: ArrayLike<number>;
+  readonly #shape: readonly number[];
+  readonly #format: ElementFormat;
+  readonly #cut: boolean;
+  readonly #options: PrintOptions;
+  #next = 0;
 
-/** Python's `f"{v:.{digits}e}"`, with an exponent of at least two digits. */
-export function exponential(v: number, digits: number): string {
-  const sign = v < 0 || Object.is(v, -0) ? "-" : "";
-  const x = Math.abs(v);
-  const [mantissa, exponent] = x.toExponential(digits).split("e") as [string, string];
-  const [exact, exactExponent] = x.toExponential(100).split("e") as [string, string];
-  const value = exponent === exactExponent ? evenTie(mantissa, exact, digits) : mantissa;
-  const power = exponent.slice(1).padStart(2, "0");
-  return `${sign}${value}e${exponent[0]}${power}`;
-}
-
-/** The rounded decimal, or its lower neighbour where the exact value is a tie and the neighbour's last digit is even. */
-function evenTie(rounded: string, exact: string, digits: number): string {
-  const point = exact.indexOf(".");
-  const rest = exact.slice(point + 1 + digits);
-  if (!/^50*$/.test(rest)) return rounded;
-  const down = exact.slice(0, digits === 0 ? point : point + 1 + digits);
-  return Number(down[down.length - 1]) % 2 === 0 ? down : rounded;
-}
-
-/** Nested brackets. `at` is the row-major position of the first element below dimension `d`. */
-function layOut(
-  data: ArrayLike<number>,
-  shape: readonly number[],
-  d: number,
-  at: number,
-  indent: number,
-  cut: boolean,
-  formatter: Formatter,
-): string {
-  if (d === shape.length) return formatter.format(data[at]!);
-  const size = shape[d]!;
-  const shorten = cut && size > 2 * current.edgeitems;
-  const indices = shorten ? shownIndices(size) : Array.from({ length: size }, (_, i) => i);
-  if (d === shape.length - 1) {
-    const items = indices.map((i) => formatter.format(data[at + i]!));
-    if (shorten) items.splice(current.edgeitems, 0, " ...");
-    const perLine = Math.max(1, Math.floor((current.linewidth - indent) / (formatter.width + 2)));
-    const lines: string[] = [];
-    for (let i = 0; i < items.length; i += perLine) lines.push(items.slice(i, i + perLine).join(", "));
-    return `[${lines.join(`,\n${" ".repeat(indent + 1)}`)}]`;
+  constructor(
+    values: ArrayLike<number>,
+    shape: readonly number[],
+    format: ElementFormat,
+    cut: boolean,
+    options: PrintOptions,
+  ) {
+    this.#values = values;
+    this.#shape = shape;
+    this.#format = format;
+    this.#cut = cut;
+    this.#options = options;
   }
-  let step = 1;
-  for (let e = d + 1; e < shape.length; e++) step *= shape[e]!;
-  const parts = indices.map((i) => layOut(data, shape, d + 1, at + i * step, indent + 1, cut, formatter));
-  if (shorten) parts.splice(current.edgeitems, 0, "...");
-  return `[${parts.join(`,${"\n".repeat(shape.length - d - 1)}${" ".repeat(indent + 1)}`)}]`;
+
+  /** Text of what the dimensions from `dim` on hold, its opening bracket in column `indent`. */
+  text(dim: number, indent: number): string {
+    const remaining = this.#shape.length - dim;
+    if (remaining === 0) return this.#format.text(this.#values[this.#next++]!);
+    const { edgeitems, linewidth } = this.#options;
+    const size = this.#shape[dim]!;
+    const cut = this.#cut && size > 2 * edgeitems;
+    const items = Array.from({ length: cut ? 2 * edgeitems : size }, () => this.text(dim + 1, indent + 1));
+    if (cut) items.splice(edgeitems, 0, remaining === 1 && edgeitems > 0 ? " ..." : "...");
+    const margin = " ".repeat(indent + 1);
+    if (remaining > 1) return `[${items.join(`,${"\n".repeat(remaining - 1)}${margin}`)}]`;
+    const perLine = Math.max(1, Math.floor((linewidth - indent) / (this.#format.width + 2)));
+    const lines = Array.from({ length: Math.ceil(items.length / perLine) }, (_, i) =>
+      items.slice(i * perLine, (i + 1) * perLine).join(", "),
+    );
+    return `[${lines.join(`,\n${margin}`)}]`;
+  }
 }

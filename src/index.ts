@@ -22,7 +22,7 @@ export {
   type InitOptions,
   type MemoryInfo,
 } from "./init.ts";
-export { setPrintOptions, getPrintOptions, type PrintOptions } from "./format.ts";
+export { setPrintOptions, getPrintOptions, type PrintOptions, type PrintSettings } from "./format.ts";
 
 export {
   arange,
