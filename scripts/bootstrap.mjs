@@ -35,7 +35,9 @@ function isInstalled() {
 
 /** PATH with and without the folder of the dependencies' programs, which npm puts in front. */
 const pathKey = Object.keys(process.env).find((key) => key.toUpperCase() === "PATH") ?? "PATH";
-const ownPath = (process.env[pathKey] ?? "").split(delimiter).filter((folder) => !folder.startsWith(join(root, "node_modules")));
+const ownPath = (process.env[pathKey] ?? "")
+  .split(delimiter)
+  .filter((folder) => !folder.startsWith(join(root, "node_modules")));
 
 if (!isInstalled()) {
   console.log("Installing the dependencies (npm ci) ...");
@@ -48,7 +50,9 @@ if (!isInstalled()) {
     shell: process.platform === "win32",
   });
   if (status !== 0) {
-    console.error("npm ci failed: see above. The dependencies need Node 20 or newer, npm, and a way to the npm registry.");
+    console.error(
+      "npm ci failed: see above. The dependencies need Node 20 or newer, npm, and a way to the npm registry.",
+    );
     process.exit(1);
   }
   if (!isInstalled()) {
@@ -69,7 +73,9 @@ const child = spawn(node24, [join(root, task), ...rest], {
   env: { ...process.env, [pathKey]: [binaries, ...ownPath].join(delimiter) },
   stdio: "inherit",
 });
-for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) process.on(signal, () => child.kill(signal));
+// A terminal sends Ctrl-C to the task as well: wait for how it ends.
+process.on("SIGINT", () => {});
+process.on("SIGTERM", () => child.kill("SIGTERM"));
 child.on("error", (error) => {
   console.error(`The Node among the dependencies did not start: ${error.message}`);
   process.exit(1);

@@ -5,7 +5,7 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, realpathSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -159,12 +159,4 @@ export function dawnEnvironment(): AdapterEnvironment {
 /** How Deno finds an adapter: hardware or lavapipe as the system has it, else Chromium's SwiftShader. */
 export function denoEnvironment(): AdapterEnvironment {
   return findAdapter((env) => probe(DENO, ["eval", PROBE_DENO], { ...env, DENO_NO_UPDATE_CHECK: "1" }), true);
-}
-
-/** Whether some Vulkan driver is installed system-wide (on Linux; elsewhere WebGPU does without). */
-export function hasVulkanDriver(): boolean {
-  if (process.platform !== "linux" || driverIsChosen()) return true;
-  return ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d"].some(
-    (folder) => existsSync(folder) && readdirSync(folder).some((name) => name.endsWith(".json")),
-  );
 }

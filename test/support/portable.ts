@@ -101,7 +101,8 @@ export function ensure(condition: boolean, message: string): asserts condition {
 /** A value in a message: short, with NaN, infinities and -0 as they are. */
 export function show(value: unknown): string {
   const text = JSON.stringify(value, (_, part: unknown) => {
-    if (typeof part === "number") return Number.isFinite(part) && !Object.is(part, -0) ? part : `<${Object.is(part, -0) ? "-0" : part}>`;
+    if (typeof part === "number")
+      return Number.isFinite(part) && !Object.is(part, -0) ? part : `<${Object.is(part, -0) ? "-0" : part}>`;
     if (typeof part === "bigint") return `${part}n`;
     if (part === undefined) return "<undefined>";
     if (ArrayBuffer.isView(part)) return Array.from(part as unknown as ArrayLike<number>);
