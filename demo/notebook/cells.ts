@@ -5,7 +5,7 @@
 
 import * as tg from "#tapegrad";
 import { arange, ones, randn, stack, tensor, type Tensor } from "#tapegrad";
-import { array, matmul, repeat, type NdArray } from "./numpy.ts";
+import { array, matmul, repeat, type NdArray } from "../numpy.ts";
 
 /** What a cell can do besides computing: print a line, or show its last value, or draw. */
 export interface CellOutput {

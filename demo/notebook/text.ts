@@ -2,7 +2,7 @@
 
 import { Tensor, type TapeGraph } from "#tapegrad";
 import type { CellOutput, PlotData, Printable } from "./cells.ts";
-import { formatArray } from "./numpy.ts";
+import { formatArray } from "../numpy-print.ts";
 
 /** What Python's `str` gives. */
 export async function pythonText(value: Printable): Promise<string> {
