@@ -1,6 +1,6 @@
 /** `npm run build`: makes dist/: the library as one module, plain and minified, with source maps and one file of types. */
 
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build, type OutputOptions } from "rolldown";
 import { dts } from "rolldown-plugin-dts";
@@ -11,7 +11,7 @@ const input = { tapegrad: join(ROOT, "src/index.ts") };
 const tsconfig = join(ROOT, "tsconfig.build.json");
 
 /** Types that are not in every project's `lib`: what `using` needs. */
-const TYPES_BANNER = '/// <reference lib="esnext.disposable" />';
+const TYPES_HEAD = '/// <reference lib="esnext.disposable" />\n';
 
 async function bundle(output: OutputOptions): Promise<void> {
   await build({
@@ -31,5 +31,9 @@ await build({
   input,
   tsconfig,
   plugins: [dts({ tsconfig, emitDtsOnly: true, sourcemap: false })],
-  output: { dir: dist, format: "es", banner: TYPES_BANNER },
+  output: { dir: dist, format: "es" },
+  checks: { bundlerTimings: false },
 });
+
+const types = join(dist, "tapegrad.d.ts");
+writeFileSync(types, TYPES_HEAD + readFileSync(types, "utf8"));

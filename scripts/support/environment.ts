@@ -55,10 +55,10 @@ const CHROMIUM_PATHS: Partial<Record<NodeJS.Platform, readonly string[]>> = {
   }),
 };
 
-/** Full path of a program on PATH, or null. */
-export function findProgram(name: string): string | null {
+/** Full path of a program in the folders of PATH (or in others), or null. */
+export function findProgram(name: string, folders = (process.env.PATH ?? "").split(delimiter)): string | null {
   const endings = process.platform === "win32" ? [".exe", ".cmd", ""] : [""];
-  for (const folder of (process.env.PATH ?? "").split(delimiter)) {
+  for (const folder of folders) {
     if (folder === "") continue;
     for (const ending of endings) {
       const path = join(folder, name + ending);

@@ -32,18 +32,18 @@ const FILTERS = ["validation", "out-of-memory", "internal"] as const;
 export async function withErrorScopes(device: GPUDevice, body: () => void | Promise<void>): Promise<void> {
   for (const filter of FILTERS) device.pushErrorScope(filter);
   const problems: string[] = [];
-  let thrown: unknown = null;
+  let thrown: Error | null = null;
   try {
     await body();
   } catch (error) {
-    thrown = error ?? new Error("an empty value was thrown");
+    thrown = error instanceof Error ? error : new Error(`no Error was thrown but ${String(error)}`);
   }
   for (const filter of FILTERS.toReversed()) {
     const error = await device.popErrorScope();
     if (error !== null) problems.push(`WebGPU ${filter} error: ${error.message}`);
   }
   if (problems.length > 0) {
-    const first = thrown instanceof Error ? `${thrown.message}\n` : "";
+    const first = thrown === null ? "" : `${thrown.message}\n`;
     throw new Error(first + problems.join("\n"), { cause: thrown });
   }
   if (thrown !== null) throw thrown;

@@ -18,7 +18,7 @@ export function checkReduction(op: string, value: unknown): Reduction {
   throw new ArgumentError(`${op}: reduction must be "none", "mean" or "sum", got ${String(value)}`);
 }
 
-const MSE = signature<{ input: Tensor; target: Tensor; reduction?: Reduction }>()("mseLoss", ["target"], ["reduction"]);
+const MSE = signature<{ target: Tensor; reduction?: Reduction }>()("mseLoss", ["target"], ["reduction"]);
 
 /** Mean (or sum, or each) of the squared differences of `input` and `target`. */
 export function mseLoss(input: Tensor, ...args: ArgsOf<typeof MSE>): Tensor {
