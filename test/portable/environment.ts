@@ -19,7 +19,10 @@ export const environment = suite(
   {
     "there is a WebGPU device": async () => {
       const device = await testGpu();
-      ensure(device.limits.maxStorageBuffersPerShaderStage >= 8, "the device has fewer than 8 storage buffers a shader");
+      ensure(
+        device.limits.maxStorageBuffersPerShaderStage >= 8,
+        "the device has fewer than 8 storage buffers a shader",
+      );
     },
 
     "a shader computes": async () => {

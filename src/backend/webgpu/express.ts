@@ -40,7 +40,8 @@ function floatLiteral(value: number): string {
   const x = Math.fround(value);
   if (x === Infinity) return "bitcast<f32>(params.inf)";
   if (x === -Infinity) return "-bitcast<f32>(params.inf)";
-  if (Object.is(x, -0)) return "bitcast<f32>(0x80000000u)";
+  // The bits 0x80000000 out of a parameter: as a constant, -0 is folded to 0 (seen in SwiftShader).
+  if (Object.is(x, -0)) return "bitcast<f32>(params.inf ^ 0xff800000u)";
   const text = x.toString();
   return `${/[.e]/.test(text) ? text : `${text}.0`}f`;
 }
@@ -167,7 +168,7 @@ export interface Reducer {
 /** The reducer of a kind over operands of a type. */
 export function reducer(kind: ReduceKind, operand: ValueType): Reducer {
   const plain = (type: ValueType, initial: string, combine: (a: string, b: string) => string): Reducer => ({
-    type, index: false, initial, operand: (x) => cast(x, operand, type), combine, beats: () => "",
+    type, index: false, initial, operand: (x) => (operand === type ? x : `(${cast(x, operand, type)})`), combine, beats: () => "",
   });
   const or = (a: string, b: string): string => `${a} | ${b}`;
   const and = (a: string, b: string): string => `${a} & ${b}`;
