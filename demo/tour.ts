@@ -9,14 +9,19 @@ const option = process.argv.find((a) => a.startsWith("--device="))?.slice("--dev
 const plain = process.argv.includes("--plain");
 
 const device = await tg.init({ device: option as "auto" });
-if (!plain) console.log(`device: ${device.type}, ${device.description}${device.isSoftware ? " (software)" : ""}: ${device.reason}\n`);
+if (!plain)
+  console.log(
+    `device: ${device.type}, ${device.description}${device.isSoftware ? " (software)" : ""}: ${device.reason}\n`,
+  );
 
 const source = readFileSync(new URL("notebook/cells.ts", import.meta.url), "utf8");
 const output = textOutput((line) => console.log(line), {
   plot: ({ title, x, curves }) => {
     const low = x[0]!.toFixed(2);
     const high = x[x.length - 1]!.toFixed(2);
-    console.log(`[plot: ${title}; ${curves.map((c) => c.name).join(" and ")} at ${x.length} points of ${low} to ${high}]`);
+    console.log(
+      `[plot: ${title}; ${curves.map((c) => c.name).join(" and ")} at ${x.length} points of ${low} to ${high}]`,
+    );
   },
   graph: (tape) => console.log(describeGraph(tape).join("\n")),
 });

@@ -8,11 +8,7 @@ import { ArgumentError } from "./errors.ts";
 /** Arguments `K` in order, each of which (and all of `O`) may instead be named in a trailing object. */
 export type Args<O extends object, K extends readonly unknown[]> =
   | ({} extends O ? [options?: O] : [options: O])
-  | (K extends readonly [infer H, ...infer R]
-      ? H extends keyof O
-        ? [O[H], ...Args<Omit<O, H>, R>]
-        : never
-      : never);
+  | (K extends readonly [infer H, ...infer R] ? (H extends keyof O ? [O[H], ...Args<Omit<O, H>, R>] : never) : never);
 
 /** A list of sizes or dimensions, as an array or as plain numbers, followed by options. */
 export type VariadicArgs<O extends object> = readonly (number | readonly number[] | O | null | undefined)[];

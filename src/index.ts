@@ -132,6 +132,7 @@ export {
   type Dims,
   type ValuesIndices,
 } from "./ops/reduce.ts";
+export { polygamma } from "./ops/polygamma.ts";
 export { round } from "./ops/round.ts";
 export { cumprod, cumsum, tril, triu } from "./ops/scan.ts";
 export { addmm, addmv, baddbmm, bmm, dot, matmul, mm, mv, outer, outer as ger } from "./ops/matmul.ts";
@@ -200,7 +201,15 @@ export {
 export { softmax, logSoftmax } from "./ops/composite/softmax.ts";
 
 export * as autograd from "./autograd/index.ts";
-export { enableGrad, inferenceMode, isGradEnabled, isInferenceModeEnabled, noGrad, setGradEnabled, type ModeGuard } from "./autograd/mode.ts";
+export {
+  enableGrad,
+  inferenceMode,
+  isGradEnabled,
+  isInferenceModeEnabled,
+  noGrad,
+  setGradEnabled,
+  type ModeGuard,
+} from "./autograd/mode.ts";
 export { graph, type GraphNode, type TapeGraph } from "./autograd/graph.ts";
 export * as nn from "./nn/index.ts";
 export * as F from "./nn/functional.ts";

@@ -7,7 +7,15 @@ import { WebGpuBackend } from "./backend/webgpu/backend.ts";
 import { findDevice, type GpuDeviceLike, type GpuLike, type WebGpuOptions } from "./backend/webgpu/device.ts";
 import { applyOptions } from "./args.ts";
 import { ArgumentError, DeviceError } from "./errors.ts";
-import { activeBackends, backendOf, defaultBackend, forgetBackend, registerBackend, setBackend, setDefaultBackend } from "./graph/devices.ts";
+import {
+  activeBackends,
+  backendOf,
+  defaultBackend,
+  forgetBackend,
+  registerBackend,
+  setBackend,
+  setDefaultBackend,
+} from "./graph/devices.ts";
 import { flushRecorded } from "./graph/runtime.ts";
 
 registerBackend("cpu", () => new CpuBackend());
@@ -49,7 +57,7 @@ function infoOf(backend: Backend, reason: string): DeviceInfo {
  */
 export async function init(options: InitOptions = {}): Promise<DeviceInfo> {
   const known: { device?: unknown } = {};
-  applyOptions("init", OPTION_NAMES, {}, options as Record<string, unknown>, known as Record<string, unknown>);
+  applyOptions("init", OPTION_NAMES, {}, options as Record<string, unknown>, known);
   const device = options.device ?? "auto";
   if (device !== "auto" && device !== "webgpu" && device !== "cpu")
     throw new ArgumentError(`init: device must be "auto", "webgpu" or "cpu", got ${JSON.stringify(device)}`);
@@ -61,7 +69,9 @@ export async function init(options: InitOptions = {}): Promise<DeviceInfo> {
   const found = await findDevice(options satisfies WebGpuOptions);
   if ("reason" in found) {
     if (device === "webgpu")
-      throw new DeviceError(`init: no WebGPU device: ${found.reason}. Use { device: "auto" } or { device: "cpu" } to go on without one.`);
+      throw new DeviceError(
+        `init: no WebGPU device: ${found.reason}. Use { device: "auto" } or { device: "cpu" } to go on without one.`,
+      );
     const cpu = backendOf("cpu");
     setDefaultBackend(cpu);
     return infoOf(cpu, `no WebGPU device: ${found.reason}`);
@@ -70,7 +80,10 @@ export async function init(options: InitOptions = {}): Promise<DeviceInfo> {
     if (found.owned) found.device.destroy();
     const cpu = backendOf("cpu");
     setDefaultBackend(cpu);
-    return infoOf(cpu, `the only WebGPU adapter (${found.description}) is emulated in software, which is slower than the CPU backend`);
+    return infoOf(
+      cpu,
+      `the only WebGPU adapter (${found.description}) is emulated in software, which is slower than the CPU backend`,
+    );
   }
   const backend = new WebGpuBackend(found, {});
   setBackend(backend);

@@ -124,8 +124,16 @@ function randomTensor(
 
 type SizeArgs = readonly (number | readonly number[] | (TensorOptions & { size?: readonly number[] }))[];
 
-function randomOptions(op: string, args: readonly unknown[]): { shape: number[]; dtype: DType; options: TensorOptions } {
-  const { values, options } = splitOptions<TensorOptions & { size?: readonly number[] }>(op, args, ["size", "dtype", "device", "requiresGrad"]);
+function randomOptions(
+  op: string,
+  args: readonly unknown[],
+): { shape: number[]; dtype: DType; options: TensorOptions } {
+  const { values, options } = splitOptions<TensorOptions & { size?: readonly number[] }>(op, args, [
+    "size",
+    "dtype",
+    "device",
+    "requiresGrad",
+  ]);
   const { size, ...rest } = options;
   const shape = checkSizes(op, integers(op, "size", spread<number>(size === undefined ? values : [size])));
   const dtype = rest.dtype == null ? "float32" : checkDType(rest.dtype, op);
@@ -209,14 +217,18 @@ export function randint(...args: RandintArgs): Tensor {
       return b.convert(value, "int32", dtype);
     },
     // The range 2^32 itself would be 0 as a word; the remainder by its predecessor differs in one value only.
-    [[Math.min(high - low, 2 ** 32 - 1), "u"], [low >>> 0, "u"]],
+    [
+      [Math.min(high - low, 2 ** 32 - 1), "u"],
+      [low >>> 0, "u"],
+    ],
   );
   return finish(out, parsed);
 }
 
 /** A random order of the integers 0 to n - 1 (int32), by Fisher and Yates' shuffle on the host. */
 export function randperm(n: number, options: TensorOptions = {}): Tensor {
-  if (!Number.isInteger(n) || n < 0) throw new ArgumentError(`randperm: n must be a non-negative integer, got ${String(n)}`);
+  if (!Number.isInteger(n) || n < 0)
+    throw new ArgumentError(`randperm: n must be a non-negative integer, got ${String(n)}`);
   const dtype = options.dtype == null ? "int32" : checkDType(options.dtype, "randperm");
   const { key, stream } = nextStream();
   const order = Int32Array.from({ length: n }, (_, i) => i);
@@ -240,23 +252,42 @@ export function bernoulli(input: Tensor, p?: number): Tensor {
   const map = mapOp(`bernoulli:${dtype}`, 40, (b, [q, i], { scalars }) =>
     b.cast(b.compare("lt", uniform(b, i!, scalars, dtype), q!), valueType(dtype)),
   );
-  const out = applyNode(input.impl.backend, map, source.shape, dtype, [argOf(source), iota(source.shape, contiguousStrides(source.shape))], stream);
+  const out = applyNode(
+    input.impl.backend,
+    map,
+    source.shape,
+    dtype,
+    [argOf(source), iota(source.shape, contiguousStrides(source.shape))],
+    stream,
+  );
   record("BernoulliBackward0", out, [[source, [], (g) => g.zerosLike()]]);
   return out;
 }
 
 /** Normal random numbers with the mean and standard deviation given, as numbers or tensors. */
-export function normal(mean: Tensor | number, std: Tensor | number = 1, size?: readonly number[], options: TensorOptions = {}): Tensor {
+export function normal(
+  mean: Tensor | number,
+  std: Tensor | number = 1,
+  size?: readonly number[],
+  options: TensorOptions = {},
+): Tensor {
   if (typeof std === "number" && std < 0) throw new ArgumentError(`normal: std must not be negative, got ${std}`);
-  if (isTensor(mean)) return isTensor(std) ? mean.add(randnLike(mean.add(std)).mul(std)) : mean.add(randnLike(mean).mul(std));
+  if (isTensor(mean))
+    return isTensor(std) ? mean.add(randnLike(mean.add(std)).mul(std)) : mean.add(randnLike(mean).mul(std));
   if (isTensor(std)) return randnLike(std).mul(std).add(mean);
   if (size === undefined) throw new ArgumentError("normal: size must be given when mean and std are numbers");
-  return finish(randn(size, { ...options, requiresGrad: false }).mul(std).add(mean), options);
+  return finish(
+    randn(size, { ...options, requiresGrad: false })
+      .mul(std)
+      .add(mean),
+    options,
+  );
 }
 
 /** Random values for the in-place methods: uniform, normal, exponential, of a shape. */
 export function randomFor(self: Tensor, kind: "uniform" | "normal"): Tensor {
   checkFloating(`${kind}_`, self);
-  return kind === "uniform" ? uniformTensor(self.impl.backend, self.shape, self.dtype) : normalTensor(self.impl.backend, self.shape, self.dtype);
+  return kind === "uniform"
+    ? uniformTensor(self.impl.backend, self.shape, self.dtype)
+    : normalTensor(self.impl.backend, self.shape, self.dtype);
 }
-

@@ -52,6 +52,10 @@ function extreme(name: "max" | "min", self: Tensor, args: readonly unknown[]): T
 const MAX = signature<{ dim?: number; keepdim?: boolean; other?: Tensor }>()("max", ["dim", "keepdim"], ["other"]);
 const MIN = signature<{ dim?: number; keepdim?: boolean; other?: Tensor }>()("min", ["dim", "keepdim"], ["other"]);
 
+function flatNumbers(values: readonly (number | readonly number[])[]): number[] {
+  return values.flatMap((v) => v);
+}
+
 /** An n-dimensional array that remembers how it was computed. Made by `tensor()` and its kin, never by `new`. */
 export class Tensor extends StructureMethods {
   // --- results that depend on how they are called -------------------------------------------------------------------
@@ -82,12 +86,12 @@ export class Tensor extends StructureMethods {
 
   /** Elements repeated along each dimension as often as given. */
   repeat(...repeats: readonly (number | readonly number[])[]): Tensor {
-    return joins.repeat(this, repeats.flat() as number[]);
+    return joins.repeat(this, flatNumbers(repeats));
   }
 
   /** Like `repeat`, with missing repeats in front taken as one. */
   tile(...dims: readonly (number | readonly number[])[]): Tensor {
-    return joins.tile(this, dims.flat() as number[]);
+    return joins.tile(this, flatNumbers(dims));
   }
 
   /** Dimensions reversed; for a matrix its transpose. */
@@ -123,7 +127,10 @@ export class Tensor extends StructureMethods {
   /** Writes a number everywhere. */
   fill_(value: number | boolean | Tensor): this {
     if (isTensor(value)) {
-      if (value.dim() > 0) throw new ShapeError(`fill_: only supports 0-dimension value tensor but got tensor with ${value.dim()} dimensions`);
+      if (value.dim() > 0)
+        throw new ShapeError(
+          `fill_: only supports 0-dimension value tensor but got tensor with ${value.dim()} dimensions`,
+        );
       return this.copy_(value);
     }
     inPlaceRecorded("FillBackward0", this, (before) => {
@@ -147,7 +154,12 @@ export class Tensor extends StructureMethods {
   /** Writes uniform random numbers of [from, to). */
   uniform_(from = 0, to = 1): this {
     if (!(from <= to)) throw new ArgumentError(`uniform_: expects from <= to, got ${from} and ${to}`);
-    return this.#overwrite("UniformBackward0", () => random.randomFor(this, "uniform").mul(to - from).add(from));
+    return this.#overwrite("UniformBackward0", () =>
+      random
+        .randomFor(this, "uniform")
+        .mul(to - from)
+        .add(from),
+    );
   }
 
   /** Writes normal random numbers. */
@@ -318,7 +330,9 @@ export class Tensor extends StructureMethods {
   /** The elements in row-major order, at once; a `DeviceError` on the GPU. */
   dataSync(): TensorData {
     if (this.impl.backend.readSync === undefined)
-      throw new DeviceError(`the values are on the ${this.device} device, which cannot be read without waiting: use await t.data()`);
+      throw new DeviceError(
+        `the values are on the ${this.device} device, which cannot be read without waiting: use await t.data()`,
+      );
     realizeWithSaved([this]);
     const [raw] = readNodesSync([rangeOf(this)]);
     return present(raw!, this.dtype);
@@ -433,18 +447,25 @@ function inPlaceRecorded(name: string, self: Tensor, compute: (before: Tensor) =
 }
 
 function failCopy(self: Tensor, values: Tensor): never {
-  throw new ShapeError(`copy_: cannot broadcast ${showShape(values.shape)} to ${showShape(self.shape)}: it has more dimensions`);
+  throw new ShapeError(
+    `copy_: cannot broadcast ${showShape(values.shape)} to ${showShape(self.shape)}: it has more dimensions`,
+  );
 }
 
 function moveTo(tensor: Tensor, device: string): Tensor {
   const backend = backendOf(device);
-  if (!backend.supports(tensor.dtype)) throw new DeviceError(`to: the ${backend.type} device has no ${tensor.dtype}; convert it first, for example .to("float32")`);
+  if (!backend.supports(tensor.dtype))
+    throw new DeviceError(
+      `to: the ${backend.type} device has no ${tensor.dtype}; convert it first, for example .to("float32")`,
+    );
   const source = convertCopyIfView(tensor);
   const node = transferNode(backend, source.impl.storage.node);
-  const out = wrap(new Impl(new Storage(node), { shape: tensor.shape, strides: source.impl.strides, offset: 0 }, tensor.dtype));
+  const out = wrap(
+    new Impl(new Storage(node), { shape: tensor.shape, strides: source.impl.strides, offset: 0 }, tensor.dtype),
+  );
   if (tensor.requiresGrad) {
     const from = tensor.device;
-    record("ToCopyBackward0", out, [[tensor, [], (g) => g.to(from as "cpu")]]);
+    record("ToCopyBackward0", out, [[tensor, [], (g) => g.to(from)]]);
   }
   return out;
 }
@@ -453,14 +474,17 @@ function moveTo(tensor: Tensor, device: string): Tensor {
 function convertCopyIfView(tensor: Tensor): Tensor {
   const { impl } = tensor;
   const { node } = impl.storage;
-  return node.numel === numel(impl.shape) && isContiguous(impl.shape, impl.strides) && impl.offset === 0 ? tensor.detach() : convertCopy(tensor, impl.dtype);
+  return node.numel === numel(impl.shape) && isContiguous(impl.shape, impl.strides) && impl.offset === 0
+    ? tensor.detach()
+    : convertCopy(tensor, impl.dtype);
 }
 
 /** Where the elements of a tensor lie in order; a copy is recorded where they do not. */
 function rangeOf(tensor: Tensor): NodeRange {
   const { impl } = tensor;
   const count = numel(impl.shape);
-  if (isContiguous(impl.shape, impl.strides)) return { node: impl.storage.node, offset: count === 0 ? 0 : impl.offset, count };
+  if (isContiguous(impl.shape, impl.strides))
+    return { node: impl.storage.node, offset: count === 0 ? 0 : impl.offset, count };
   const copy = convertCopy(tensor, impl.dtype);
   return { node: copy.impl.storage.node, offset: 0, count };
 }
@@ -476,7 +500,11 @@ export async function readAll(tensors: readonly Tensor[]): Promise<TensorData[]>
 function present(raw: HostArray, dtype: DType): TensorData {
   if (dtype !== "float16") return raw as TensorData;
   const bits = raw as Uint16Array;
-  const half = (globalThis as unknown as { Float16Array?: new (buffer: ArrayBufferLike, offset: number, length: number) => Float32Array }).Float16Array;
+  const half = (
+    globalThis as unknown as {
+      Float16Array?: new (buffer: ArrayBufferLike, offset: number, length: number) => Float32Array;
+    }
+  ).Float16Array;
   return half === undefined ? Float32Array.from(bits, fromHalf) : new half(bits.buffer, bits.byteOffset, bits.length);
 }
 
@@ -499,11 +527,15 @@ function nest(data: TensorData, shape: readonly number[], dtype: DType): NestedV
 
 function checkOne(tensor: Tensor): void {
   if (tensor.numel() !== 1)
-    throw new ShapeError(`item: a Tensor with ${tensor.numel()} elements cannot be converted to a number; index or reduce it first`);
+    throw new ShapeError(
+      `item: a Tensor with ${tensor.numel()} elements cannot be converted to a number; index or reduce it first`,
+    );
 }
 
 function syncError(tensor: Tensor, name: string): DeviceError {
-  return new DeviceError(`the values are on the ${tensor.device} device, which cannot be read without waiting: use await t.${name}()`);
+  return new DeviceError(
+    `the values are on the ${tensor.device} device, which cannot be read without waiting: use await t.${name}()`,
+  );
 }
 
 function render(tensor: Tensor, data: TensorData): string {

@@ -346,7 +346,12 @@ export const notebook: readonly Entry[] = [
     y.backward(tg.onesLike(y));
     // chain rule: (2/x) sin x + ln(x^2) cos x - 1/x^2
     const at = x.detach();
-    const analytic = at.reciprocal().mul(2).mul(at.sin()).add(at.square().log().mul(at.cos())).sub(at.square().reciprocal());
+    const analytic = at
+      .reciprocal()
+      .mul(2)
+      .mul(at.sin())
+      .add(at.square().log().mul(at.cos()))
+      .sub(at.square().reciprocal());
     const difference = x.grad!.sub(analytic).abs().max();
     await print("largest difference:", await difference.item());
     await plot({

@@ -169,7 +169,7 @@ class Walk {
       if (g == null) continue;
       const hooks = fn.variable !== null ? fn.variable.impl.hooks : fn.hooks[nr];
       if (hooks !== undefined)
-        for (const hook of [...hooks]) {
+        for (const hook of hooks.slice()) {
           const replaced = hook(g);
           if (replaced != null) {
             if (!sameShape(replaced.shape, g.shape))
@@ -304,7 +304,12 @@ export function backward(
   const seeds = roots.map((root, i) => seedFor("backward", root, gradients[i]));
   const inputs = options.inputs ?? null;
   if (inputs !== null && inputs.length === 0) throw new ArgumentError("backward: inputs argument cannot be empty");
-  const walkOptions = { retainGraph: options.retainGraph ?? createGraph, createGraph, capture: inputs, accumulate: true };
+  const walkOptions = {
+    retainGraph: options.retainGraph ?? createGraph,
+    createGraph,
+    capture: inputs,
+    accumulate: true,
+  };
   const grads = withMode({ grad: createGraph }, () => new Walk(roots, seeds, walkOptions).setRoots(roots).run());
   if (inputs !== null) {
     withMode({ grad: createGraph }, () =>
@@ -313,7 +318,9 @@ export function backward(
         if (g != null) accumulateGrad(input, g, createGraph);
       }),
     );
-    const written = inputs.filter((input) => input.impl.grad !== null).map((input) => input.impl.grad!.impl.storage.node);
+    const written = inputs
+      .filter((input) => input.impl.grad !== null)
+      .map((input) => input.impl.grad!.impl.storage.node);
     for (const backend of new Set(written.map((n) => n.backend))) realize(written.filter((n) => n.backend === backend));
   }
 }

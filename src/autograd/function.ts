@@ -89,10 +89,14 @@ export class Function {
         ctx.present(saved);
         const given = outs.map((out, i) => grads[i] ?? (ctx.materialize ? out.detach().zerosLike() : null));
         const returned = backward(ctx, ...(given as Tensor[]));
-        const list: Grads = (isTensor(returned) || returned === null ? [returned] : [...returned]).map((g) => g ?? null);
+        const list: Grads = (isTensor(returned) || returned === null ? [returned] : [...returned]).map(
+          (g) => g ?? null,
+        );
         while (list.length > args.length && list[list.length - 1] === null) list.pop();
         if (list.length > args.length)
-          throw new AutogradError(`${fn.name}: backward gave ${list.length} gradients for ${args.length} arguments of forward`);
+          throw new AutogradError(
+            `${fn.name}: backward gave ${list.length} gradients for ${args.length} arguments of forward`,
+          );
         while (list.length < args.length) list.push(null);
         return list;
       },

@@ -22,14 +22,20 @@ type Check = (...inputs: Tensor[]) => Tensor | readonly Tensor[];
  * True if the gradients of `fn` at `inputs` agree with central differences; throws an `AutogradError` that says where they do not.
  * Inputs that require grad should be float64 tensors on the CPU.
  */
-export async function gradcheck(fn: Check, inputs: Tensor | readonly Tensor[], options: GradcheckOptions = {}): Promise<boolean> {
+export async function gradcheck(
+  fn: Check,
+  inputs: Tensor | readonly Tensor[],
+  options: GradcheckOptions = {},
+): Promise<boolean> {
   const { eps = 1e-6, atol = 1e-5, rtol = 1e-3, raiseException = true } = options;
   const list = isTensor(inputs) ? [inputs] : inputs;
   const wanted = list.filter((t) => t.requiresGrad);
   if (wanted.length === 0) throw new AutogradError("gradcheck: at least one input must require grad");
   for (const t of wanted)
     if (t.dtype !== "float64")
-      throw new AutogradError(`gradcheck: inputs must be float64 for differences to be exact enough, got ${t.dtype}; make them on the CPU with { dtype: "float64" }`);
+      throw new AutogradError(
+        `gradcheck: inputs must be float64 for differences to be exact enough, got ${t.dtype}; make them on the CPU with { dtype: "float64" }`,
+      );
   const outputs = outputsOf(fn(...list));
   for (let o = 0; o < outputs.length; o++) {
     const output = outputs[o]!;
@@ -39,7 +45,12 @@ export async function gradcheck(fn: Check, inputs: Tensor | readonly Tensor[], o
     for (let i = 0; i < count; i++) {
       const seed = new Float64Array(count);
       seed[i] = 1;
-      const gradient = fromHost(output.impl.backend, output.dtype === "float64" ? seed : Float32Array.from(seed), output.shape, output.dtype);
+      const gradient = fromHost(
+        output.impl.backend,
+        output.dtype === "float64" ? seed : Float32Array.from(seed),
+        output.shape,
+        output.dtype,
+      );
       const grads = grad([output], wanted, { gradOutputs: [gradient], retainGraph: true, allowUnused: true });
       for (let w = 0; w < wanted.length; w++) {
         const g = grads[w];
@@ -68,7 +79,13 @@ function outputsOf(result: Tensor | readonly Tensor[]): readonly Tensor[] {
 }
 
 /** Jacobian of output `o` with respect to one input, [outputs, inputs] in row-major order, by central differences. */
-async function differences(fn: Check, list: readonly Tensor[], input: Tensor, o: number, eps: number): Promise<Float64Array> {
+async function differences(
+  fn: Check,
+  list: readonly Tensor[],
+  input: Tensor,
+  o: number,
+  eps: number,
+): Promise<Float64Array> {
   const base = Float64Array.from(await input.data());
   const evaluate = async (values: Float64Array): Promise<ArrayLike<number>> => {
     const moved = fromHost(input.impl.backend, values, input.shape, "float64").requiresGrad_();
@@ -88,7 +105,11 @@ async function differences(fn: Check, list: readonly Tensor[], input: Tensor, o:
 }
 
 /** The same for gradients of gradients: checks `fn`'s gradient, weighted by random numbers, against finite differences. */
-export async function gradgradcheck(fn: Check, inputs: Tensor | readonly Tensor[], options: GradcheckOptions = {}): Promise<boolean> {
+export async function gradgradcheck(
+  fn: Check,
+  inputs: Tensor | readonly Tensor[],
+  options: GradcheckOptions = {},
+): Promise<boolean> {
   const list = isTensor(inputs) ? [inputs] : inputs;
   const outputs = outputsOf(fn(...list)).filter((out) => out.requiresGrad);
   // Weights must not be special numbers; a fixed irregular sequence serves as well as a random one.
@@ -101,7 +122,9 @@ export async function gradgradcheck(fn: Check, inputs: Tensor | readonly Tensor[
     const seeds = args.slice(list.length);
     const wanted = given.filter((t) => t.requiresGrad);
     const outs = outputsOf(fn(...given)).filter((out) => out.requiresGrad);
-    return grad(outs, wanted, { gradOutputs: seeds, createGraph: true, allowUnused: true }).filter((g): g is Tensor => g !== null && g.requiresGrad);
+    return grad(outs, wanted, { gradOutputs: seeds, createGraph: true, allowUnused: true }).filter(
+      (g): g is Tensor => g !== null && g.requiresGrad,
+    );
   };
   return gradcheck(first, [...list, ...weights], options);
 }

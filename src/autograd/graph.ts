@@ -33,7 +33,12 @@ export function graph(tensor: Tensor): TapeGraph {
       id = nodes.length;
       ids.set(fn, id);
       const { variable } = fn;
-      nodes.push({ id, name: fn.name, shape: variable === null ? null : variable.shape, variable: variable?.impl.name ?? null });
+      nodes.push({
+        id,
+        name: fn.name,
+        shape: variable === null ? null : variable.shape,
+        variable: variable?.impl.name ?? null,
+      });
       stack.push(fn);
     }
     return id;

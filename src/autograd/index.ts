@@ -18,7 +18,8 @@ export type TensorOrList = Tensor | readonly Tensor[];
 
 function list(op: string, what: string, value: TensorOrList): readonly Tensor[] {
   const result = isTensor(value) ? [value] : value;
-  if (!Array.isArray(result) || !result.every(isTensor)) throw new ArgumentError(`${op}: ${what} must be a Tensor or an array of Tensors`);
+  if (!Array.isArray(result) || !result.every(isTensor))
+    throw new ArgumentError(`${op}: ${what} must be a Tensor or an array of Tensors`);
   if (result.length === 0) throw new ArgumentError(`${op}: ${what} must not be empty`);
   return result;
 }
@@ -60,6 +61,7 @@ export function backward(...args: ArgsOf<typeof BACKWARD>): void {
   const { tensors, gradTensors = null, inputs = null, ...options } = parse(BACKWARD, args);
   const roots = list("autograd.backward", "tensors", tensors);
   const seeds = gradTensors === null ? roots.map(() => null) : isTensor(gradTensors) ? [gradTensors] : gradTensors;
-  if (seeds.length !== roots.length) throw new ArgumentError(`autograd.backward: ${roots.length} tensors but ${seeds.length} gradTensors`);
+  if (seeds.length !== roots.length)
+    throw new ArgumentError(`autograd.backward: ${roots.length} tensors but ${seeds.length} gradTensors`);
   run(roots, seeds, { ...options, inputs: inputs === null ? null : list("autograd.backward", "inputs", inputs) });
 }

@@ -9,7 +9,7 @@ import { contiguousView, isContiguous, numel, sameShape, showShape } from "../gr
 import { argOf, convertCopy } from "../ops/apply.ts";
 import type { Tensor } from "../tensor.ts";
 import { isGradEnabled } from "./mode.ts";
-import { attach, edgeOf, GradFn, metaOf, type Edge } from "./tape.ts";
+import { attach, currentGradFn, edgeOf, GradFn, metaOf, type Edge } from "./tape.ts";
 
 /**
  * Gives `self` the value that `compute` makes of what it is now, as PyTorch's `name_` methods do. Throws PyTorch's errors
@@ -87,20 +87,22 @@ function assign(name: string, self: Tensor, value: Tensor): void {
   let written = value;
   if (value.dtype !== impl.dtype) {
     if (category(value.dtype) > category(impl.dtype))
-      throw new DTypeError(`${name}: result type ${value.dtype} can't be cast to the desired output type ${impl.dtype}`);
+      throw new DTypeError(
+        `${name}: result type ${value.dtype} can't be cast to the desired output type ${impl.dtype}`,
+      );
     written = convertCopy(value, impl.dtype);
   }
   writeStorage(self, written);
   const fn = value.gradFn;
   if (fn === null) {
-    if (impl.base !== null) self.gradFn; // seen anew from the base before its version is taken as current
+    if (impl.base !== null) currentGradFn(self); // seen anew from the base before its version is taken as current
     return;
   }
   if (impl.base !== null) {
     const { base } = impl;
     const replay = impl.replay!;
     rebase(base, fn, replay);
-    self.gradFn; // seen anew
+    currentGradFn(self); // seen anew
   } else {
     attach(self, fn, value.impl.outputNr);
   }

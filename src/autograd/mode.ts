@@ -53,7 +53,7 @@ function enter(mode: Mode): ModeGuard {
     frames.pop();
     current = frame.before;
   };
-  return { exit, [disposeSymbol]: exit } as ModeGuard;
+  return { exit, [disposeSymbol]: exit };
 }
 
 // Older engines have no Symbol.dispose; compilers that lower `using` look for this one.

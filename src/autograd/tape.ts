@@ -194,7 +194,11 @@ export function metaOf(tensor: Tensor): ResultMeta {
 }
 
 /** The derivative with respect to one input: the values it needs, and the formula. */
-export type Wrt = readonly [input: Tensor, saved: readonly Tensor[], formula: (g: Tensor, ...saved: Tensor[]) => Tensor | null];
+export type Wrt = readonly [
+  input: Tensor,
+  saved: readonly Tensor[],
+  formula: (g: Tensor, ...saved: Tensor[]) => Tensor | null,
+];
 
 /**
  * Records an operation with one result. Inputs that need no gradient keep nothing; values that no needed formula uses
@@ -220,14 +224,18 @@ export function record(name: string, out: Tensor, wrts: readonly Wrt[]): void {
           index.set(t, saved.length);
           saved.push(new SavedTensor(t, t === out ? 0 : -1));
         }
-  const plans = wrts.map(([, uses, formula], i) => (edges[i] === null ? null : { uses: uses.map((t) => index.get(t)!), formula }));
+  const plans = wrts.map(([, uses, formula], i) =>
+    edges[i] === null ? null : { uses: uses.map((t) => index.get(t)!), formula },
+  );
   const fn = new GradFn({
     name,
     edges,
     results: [metaOf(out)],
     saved,
     apply: ([g], values, needed) =>
-      plans.map((p, i) => (p === null || !needed[i] || g == null ? null : p.formula(g, ...p.uses.map((u) => values[u]!)))),
+      plans.map((p, i) =>
+        p === null || !needed[i] || g == null ? null : p.formula(g, ...p.uses.map((u) => values[u]!)),
+      ),
   });
   attach(out, fn, 0);
 }

@@ -2,7 +2,16 @@
 
 import { hostArray, ITEM_SIZE, type DType, type HostArray } from "../dtype.ts";
 import type { KernelStructure } from "../graph/kernel.ts";
-import type { Backend, BackendLimits, BackendMemory, Call, DeviceBuffer, Program, ReadRequest, ReadResult } from "./backend.ts";
+import type {
+  Backend,
+  BackendLimits,
+  BackendMemory,
+  Call,
+  DeviceBuffer,
+  Program,
+  ReadRequest,
+  ReadResult,
+} from "./backend.ts";
 
 interface NullBuffer extends DeviceBuffer {
   released: boolean;
@@ -98,7 +107,13 @@ export class NullBackend implements Backend {
   }
 
   memory(): BackendMemory {
-    return { usedBuffers: this.#usedBuffers, usedBytes: this.#usedBytes, pooledBuffers: 0, pooledBytes: 0, peakBytes: this.#peakBytes };
+    return {
+      usedBuffers: this.#usedBuffers,
+      usedBytes: this.#usedBytes,
+      pooledBuffers: 0,
+      pooledBytes: 0,
+      peakBytes: this.#peakBytes,
+    };
   }
 
   resetPeakMemory(): void {

@@ -199,8 +199,14 @@ export class Draft {
   /** The finished kernel: dimensions that every access walks as one are merged, and the structure is keyed. */
   finish(): DraftKernel {
     const rank = this.#outer.length;
-    const outer = mergeDims(this.#outer, this.#accesses.map((a) => a.strides.slice(0, rank)));
-    const inner = mergeDims(this.#inner, this.#accesses.map((a) => a.strides.slice(rank)));
+    const outer = mergeDims(
+      this.#outer,
+      this.#accesses.map((a) => a.strides.slice(0, rank)),
+    );
+    const inner = mergeDims(
+      this.#inner,
+      this.#accesses.map((a) => a.strides.slice(rank)),
+    );
     const strides = this.#accesses.map((_, i) => [...outer.strides[i]!, ...inner.strides[i]!]);
     const accesses: AccessClass[] = this.#accesses.map((a, i) => ({
       buffer: a.buffer,

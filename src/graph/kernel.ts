@@ -43,14 +43,78 @@ export type ReduceKind = "sum" | "prod" | "max" | "min" | "any" | "all" | "argma
  *   whose fourth counter word is 0.
  */
 export type Primitive =
-  | "load" | "loadAt" | "iota" | "scalar" | "const" | "reduce"
-  | "neg" | "abs" | "sign" | "add" | "sub" | "mul" | "min" | "max" | "div" | "pow" | "atan2" | "idiv" | "rem"
-  | "floor" | "ceil" | "trunc" | "round" | "sqrt" | "rsqrt" | "exp" | "exp2" | "expm1" | "log" | "log2" | "log10" | "log1p"
-  | "sin" | "cos" | "tan" | "asin" | "acos" | "atan" | "sinh" | "cosh" | "tanh" | "asinh" | "acosh" | "atanh"
-  | "erf" | "erfc" | "erfinv" | "lgamma" | "digamma"
-  | "eq" | "ne" | "lt" | "le" | "gt" | "ge" | "and" | "or" | "xor" | "not"
-  | "band" | "bor" | "bxor" | "bnot" | "shl" | "shr"
-  | "select" | "isnan" | "isinf" | "cast" | "wrap8" | "checkIndex" | "philox";
+  | "load"
+  | "loadAt"
+  | "iota"
+  | "scalar"
+  | "const"
+  | "reduce"
+  | "neg"
+  | "abs"
+  | "sign"
+  | "add"
+  | "sub"
+  | "mul"
+  | "min"
+  | "max"
+  | "div"
+  | "pow"
+  | "atan2"
+  | "idiv"
+  | "rem"
+  | "floor"
+  | "ceil"
+  | "trunc"
+  | "round"
+  | "sqrt"
+  | "rsqrt"
+  | "exp"
+  | "exp2"
+  | "expm1"
+  | "log"
+  | "log2"
+  | "log10"
+  | "log1p"
+  | "sin"
+  | "cos"
+  | "tan"
+  | "asin"
+  | "acos"
+  | "atan"
+  | "sinh"
+  | "cosh"
+  | "tanh"
+  | "asinh"
+  | "acosh"
+  | "atanh"
+  | "erf"
+  | "erfc"
+  | "erfinv"
+  | "lgamma"
+  | "digamma"
+  | "eq"
+  | "ne"
+  | "lt"
+  | "le"
+  | "gt"
+  | "ge"
+  | "and"
+  | "or"
+  | "xor"
+  | "not"
+  | "band"
+  | "bor"
+  | "bxor"
+  | "bnot"
+  | "shl"
+  | "shr"
+  | "select"
+  | "isnan"
+  | "isinf"
+  | "cast"
+  | "wrap8"
+  | "checkIndex"
+  | "philox";
 
 /** One SSA instruction; `args` are positions of earlier instructions in the list. */
 export interface Instr {
@@ -159,18 +223,27 @@ export function routineKey(
   attrs: Readonly<Record<string, string | number>>,
   buffers: readonly BufferSlot[],
 ): string {
-  const parts = Object.keys(attrs).sort().map((k) => `${k}=${attrs[k]}`);
+  const parts = Object.keys(attrs)
+    .sort()
+    .map((k) => `${k}=${attrs[k]}`);
   return `${name}(${parts.join(",")})[${buffers.map((b) => `${b.dtype}:${b.mode}`).join(",")}]`;
 }
 
 /** Key of a fused structure's content: everything that the rendered code depends on. */
 export function fusedKey(s: Omit<FusedStructure, "key">): string {
-  const instrs = s.instrs.map((i) => `${i.op}:${i.type}(${i.args.join(",")})${i.imm === undefined ? "" : `#${immKey(i.imm)}`}`);
+  const instrs = s.instrs.map(
+    (i) => `${i.op}:${i.type}(${i.args.join(",")})${i.imm === undefined ? "" : `#${immKey(i.imm)}`}`,
+  );
   const accesses = s.accesses.map((a) => `${a.buffer}@${a.classes}`);
   const stores = s.stores.map((t) => `${t.access}<${t.value}`);
   const buffers = s.buffers.map((b) => `${b.dtype}:${b.mode}`);
   return [
-    `${s.outerRank}x${s.innerRank}`, instrs.join(";"), accesses.join(";"), stores.join(";"), buffers.join(";"), s.scalars.join(""),
+    `${s.outerRank}x${s.innerRank}`,
+    instrs.join(";"),
+    accesses.join(";"),
+    stores.join(";"),
+    buffers.join(";"),
+    s.scalars.join(""),
   ].join("|");
 }
 

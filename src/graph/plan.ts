@@ -226,7 +226,10 @@ export function runPlan(plan: Plan, graph: Graph, backend: Backend, host: PlanHo
   };
   const calls: Call[] = plan.steps.map((step) => ({
     program: step.program,
-    data: step.scalars.length === 0 ? step.data : { ...step.data, scalars: step.scalars.map(([at, slot]) => scalarOf(nodes[at]!, slot)) },
+    data:
+      step.scalars.length === 0
+        ? step.data
+        : { ...step.data, scalars: step.scalars.map(([at, slot]) => scalarOf(nodes[at]!, slot)) },
     buffers: step.buffers.map(bufferAt),
     tag: step.usesStatus ? host.tagFor(nodes[step.tagNode]!) : 0,
   }));

@@ -100,7 +100,9 @@ export function flushRecorded(backend: Backend): void {
   const state = stateOf(backend);
   const { recorded } = state;
   state.recorded = [];
-  const open = recorded.filter((n) => n.pending && !n.ran && n.uses === 0 && n.owners > 0 && n.lost === null && !needsWaiting([n]));
+  const open = recorded.filter(
+    (n) => n.pending && !n.ran && n.uses === 0 && n.owners > 0 && n.lost === null && !needsWaiting([n]),
+  );
   if (open.length > 0) realize(open);
 }
 
@@ -263,4 +265,3 @@ function prepareReads(ranges: readonly NodeRange[], result: HostArray[]): Map<Ba
   for (const positions of byBackend.values()) realize(positions.map((i) => ranges[i]!.node));
   return byBackend;
 }
-

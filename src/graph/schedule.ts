@@ -413,7 +413,8 @@ class Scheduler {
         // Memory that was written out before: nobody but this in-place result may still want the old value.
         const successor = [...(this.#readers.get(node) ?? [])].find((r) => inPlaceBase(r) === node && result.has(r));
         const passedOn = node.owners === 0 && node.uses === 1 && successor !== undefined;
-        if (base.buffer === null || base.owners > 0 || base.uses > 1 || !(this.#targets.has(node) || passedOn)) continue;
+        if (base.buffer === null || base.owners > 0 || base.uses > 1 || !(this.#targets.has(node) || passedOn))
+          continue;
       }
       result.set(node, base);
     }
@@ -485,7 +486,14 @@ class Scheduler {
     ];
     return {
       kind: "routine",
-      structure: { kind: "routine", key: routineKey("copy", {}, slots), name: "copy", attrs: {}, buffers: slots, usesStatus: false },
+      structure: {
+        kind: "routine",
+        key: routineKey("copy", {}, slots),
+        name: "copy",
+        attrs: {},
+        buffers: slots,
+        usesStatus: false,
+      },
       ints: [numel(target.shape), arg.view.offset, target.offset],
       scalars: [],
       buffers: [from, node],
@@ -554,10 +562,7 @@ function iterationSpace(anchors: readonly Node[]): Space {
   const strides = rowMajor(dims.map((d) => d.size)).strides;
   const outer = dims.filter((d) => !d.reduced).map((d) => d.size);
   const inner = dims.filter((d) => d.reduced).map((d) => d.size);
-  const full = [
-    ...strides.filter((_, d) => !dims[d]!.reduced),
-    ...strides.filter((_, d) => dims[d]!.reduced),
-  ];
+  const full = [...strides.filter((_, d) => !dims[d]!.reduced), ...strides.filter((_, d) => dims[d]!.reduced)];
   return {
     outer,
     inner,

@@ -1,7 +1,7 @@
 /** The handle's own properties: what a tensor is, before anything is computed with it. */
 
 import { currentGradFn, type GradFn } from "../autograd/tape.ts";
-import { Impl } from "../base.ts";
+import type { Impl } from "../base.ts";
 import { isFloat, ITEM_SIZE, type DType } from "../dtype.ts";
 import type { DeviceType } from "../backend/backend.ts";
 import { AutogradError, ShapeError } from "../errors.ts";
@@ -107,7 +107,8 @@ export class TensorBase {
   /** The tape entry that made this tensor, or null: `{ name: "MulBackward0", nextFunctions }`. */
   get gradFn(): GradFn | null {
     const { impl } = this;
-    if (impl.base !== null && impl.seenVersion !== impl.storage.version) return currentGradFn(this as unknown as Tensor);
+    if (impl.base !== null && impl.seenVersion !== impl.storage.version)
+      return currentGradFn(this as unknown as Tensor);
     return impl.gradFn;
   }
 

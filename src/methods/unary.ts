@@ -1,6 +1,7 @@
 /** Methods: elementwise functions of one tensor. Shapes stay; integers and bool become float32 where the result is not an integer. */
 
 import { inPlace } from "../autograd/inplace.ts";
+import { polygamma } from "../ops/polygamma.ts";
 import { unary } from "../ops/elementwise.ts";
 import type { Tensor } from "../tensor.ts";
 import { TensorBase } from "./core.ts";
@@ -410,6 +411,16 @@ export class UnaryMethods extends TensorBase {
   /** `digamma` in place. */
   digamma_(this: Tensor): Tensor {
     return inPlace("digamma_", this, (x) => unary("digamma", x));
+  }
+
+  /** The `n`-th derivative of `digamma`. */
+  polygamma(this: Tensor, n: number): Tensor {
+    return polygamma(n, this);
+  }
+
+  /** `polygamma` in place. */
+  polygamma_(this: Tensor, n: number): Tensor {
+    return inPlace("polygamma_", this, (x) => polygamma(n, x));
   }
 
   /** 1 / (1 + exp(-x)) for each element. */

@@ -167,5 +167,7 @@ export function checkSizes(op: string, sizes: readonly unknown[]): number[] {
 /** Fails unless the tensor is of a floating dtype. */
 export function checkFloating(op: string, tensor: Tensor): void {
   if (!isFloat(tensor.dtype))
-    throw new DTypeError(`${op}: expected a floating point tensor, got ${tensor.dtype}; convert it with .to("float32")`);
+    throw new DTypeError(
+      `${op}: expected a floating point tensor, got ${tensor.dtype}; convert it with .to("float32")`,
+    );
 }

@@ -52,7 +52,9 @@ function addScaled(name: string, a: Operand, b: Operand, alpha: number, sign: 1 
   let out: Tensor;
   const prim = sign > 0 ? "add" : "sub";
   if (alpha === 1)
-    out = elementwise(prim, 1, [a, b], dtype, dtype, (k, [x, y]) => (dtype === "bool" ? k.or(x!, y!) : k.bin(prim, x!, y!)));
+    out = elementwise(prim, 1, [a, b], dtype, dtype, (k, [x, y]) =>
+      dtype === "bool" ? k.or(x!, y!) : k.bin(prim, x!, y!),
+    );
   else
     out = elementwise(`${prim}Scaled`, 2, [a, b, alpha], dtype, dtype, (k, [x, y, s]) =>
       dtype === "bool" ? k.or(x!, k.and(y!, s!)) : k.bin(prim, x!, k.mul(y!, s!)),
@@ -90,15 +92,13 @@ export function div(input: Operand, ...args: ArgsOf<typeof DIV>): Tensor {
   if (roundingMode !== null && roundingMode !== "trunc" && roundingMode !== "floor")
     throw new ArgumentError(`div: roundingMode must be "trunc", "floor" or null, got ${String(roundingMode)}`);
   const promoted = resultType(input, other);
-  if (roundingMode !== null && promoted === "bool") throw new DTypeError("div: rounded division of bool tensors is not supported");
+  if (roundingMode !== null && promoted === "bool")
+    throw new DTypeError("div: rounded division of bool tensors is not supported");
   const dtype = roundingMode === null ? floatType(promoted) : promoted;
   if (roundingMode !== null) {
     const lower = roundingMode === "floor" ? floorDivide : truncDivide;
     const out = elementwise(`div_${roundingMode}`, 6, [input, other], dtype, dtype, (k, [x, y]) => lower(k, x!, y!));
-    recordOperands("DivBackward1", out, [
-      wrt(input, [], (g) => g.zerosLike()),
-      wrt(other, [], (g) => g.zerosLike()),
-    ]);
+    recordOperands("DivBackward1", out, [wrt(input, [], (g) => g.zerosLike()), wrt(other, [], (g) => g.zerosLike())]);
     return out;
   }
   const out = elementwise("div", 1, [input, other], dtype, dtype, (k, [x, y]) => k.div(x!, y!));
@@ -202,7 +202,8 @@ export function pow(input: Operand, ...args: ArgsOf<typeof POW>): Tensor {
     throw new ArgumentError(`pow: Integers to negative integer powers are not allowed (exponent ${exponent})`);
   let out: Tensor;
   const simple = isFloat(dtype) && typeof exponent === "number" ? SIMPLE_POWERS[String(exponent)] : undefined;
-  if (simple !== undefined) out = elementwise(`pow${String(exponent)}`, 2, [input], dtype, dtype, (k, [x]) => simple(k, x!));
+  if (simple !== undefined)
+    out = elementwise(`pow${String(exponent)}`, 2, [input], dtype, dtype, (k, [x]) => simple(k, x!));
   else
     out = elementwise("pow", isFloat(dtype) ? 10 : 12, [input, exponent], dtype, dtype, (k, [x, y]) =>
       isFloat(dtype) ? k.bin("pow", x!, y!) : integerPower(k, x!, y!),
@@ -210,7 +211,7 @@ export function pow(input: Operand, ...args: ArgsOf<typeof POW>): Tensor {
   if (isTensor(exponent))
     recordOperands(isTensor(input) ? "PowBackward1" : "PowBackward1", out, [
       wrt(input, [input, exponent], (g, x, y) => (isTensor(x) ? powerSlope(g, x, y) : null)),
-      wrt(exponent, [input, exponent, out], (g, x, y, z) => powerExponentSlope(g, x, y as Tensor, z as Tensor)),
+      wrt(exponent, [input, exponent, out], (g, x, y, z) => powerExponentSlope(g, x, y, z)),
     ]);
   else recordOperands("PowBackward0", out, [wrt(input, [input], (g, x) => powerSlope(g, x as Tensor, exponent))]);
   return out;
@@ -228,7 +229,10 @@ function powerExponentSlope(g: Tensor, x: Operand, y: Tensor, z: Tensor): Tensor
     const slope = g.mul(z.mul(Math.log(Number(x))));
     return Number(x) === 0 ? y.ge(0).where(g.zerosLike(), slope) : slope;
   }
-  return x.eq(0).logicalAnd(y.ge(0)).where(g.zerosLike(), g.mul(z.mul(x.log())));
+  return x
+    .eq(0)
+    .logicalAnd(y.ge(0))
+    .where(g.zerosLike(), g.mul(z.mul(x.log())));
 }
 
 /** Power of integers by squaring; negative exponents give what truncation of the true value gives. */
@@ -293,7 +297,7 @@ export function atan2(input: Operand, ...args: ArgsOf<typeof ATAN2>): Tensor {
   const dtype = floatType(resultType(input, other));
   const out = elementwise("atan2", 8, [input, other], dtype, dtype, (k, [y, x]) => k.bin("atan2", y!, x!));
   const overNorm = (g: Tensor, y: Operand, x: Operand): Tensor => {
-    const norm = add(mul(x, x as Tensor), mul(y, y as Tensor));
+    const norm = add(mul(x, x), mul(y, y));
     return g.div(norm);
   };
   recordOperands("Atan2Backward0", out, [
@@ -312,20 +316,36 @@ export function clamp(input: Tensor, ...args: ArgsOf<typeof CLAMP>): Tensor {
   const bounds = [min, max].filter((o) => o !== null).map((o) => checkOperand("clamp", "a bound", o));
   const dtype = resultType(input, ...bounds);
   if (dtype === "bool") throw new DTypeError("clamp: bool tensors are not supported");
-  const out = elementwise(`clamp${min === null ? "" : "Min"}${max === null ? "" : "Max"}`, 2, [input, ...bounds], dtype, dtype, (k, values) => {
-    let [x] = values;
-    let next = 1;
-    if (min !== null) x = k.bin("max", x!, values[next++]!);
-    if (max !== null) x = k.bin("min", x!, values[next]!);
-    return x!;
-  });
+  const out = elementwise(
+    `clamp${min === null ? "" : "Min"}${max === null ? "" : "Max"}`,
+    2,
+    [input, ...bounds],
+    dtype,
+    dtype,
+    (k, values) => {
+      let [x] = values;
+      let next = 1;
+      if (min !== null) x = k.bin("max", x!, values[next++]!);
+      if (max !== null) x = k.bin("min", x!, values[next]!);
+      return x!;
+    },
+  );
   const tensorBounds = isTensor(min) || isTensor(max);
-  const name = min !== null && max !== null ? (tensorBounds ? "ClampBackward0" : "ClampBackward1") : min !== null
-    ? tensorBounds ? "ClampMinBackward1" : "ClampMinBackward0"
-    : tensorBounds ? "ClampMaxBackward1" : "ClampMaxBackward0";
+  const name =
+    min !== null && max !== null
+      ? tensorBounds
+        ? "ClampBackward0"
+        : "ClampBackward1"
+      : min !== null
+        ? tensorBounds
+          ? "ClampMinBackward1"
+          : "ClampMinBackward0"
+        : tensorBounds
+          ? "ClampMaxBackward1"
+          : "ClampMaxBackward0";
   const rules = [
     wrt(input, [input, ...bounds], (g, x, ...limits) => {
-      const t = x as Tensor;
+      const t = x;
       let mask: Tensor | null = null;
       let next = 0;
       if (min !== null) mask = t.ge(limits[next++]!);
@@ -337,16 +357,20 @@ export function clamp(input: Tensor, ...args: ArgsOf<typeof CLAMP>): Tensor {
     }),
   ];
   if (min !== null && isTensor(min))
-    rules.push(wrt(min, [input, ...bounds], (g, x, low, high) => {
-      const mask = (low as Tensor).gt(x);
-      return (high === undefined ? mask : mask.logicalAnd(lessThan(low, high))).where(g, 0);
-    }));
+    rules.push(
+      wrt(min, [input, ...bounds], (g, x, low, high) => {
+        const mask = (low as Tensor).gt(x);
+        return (high === undefined ? mask : mask.logicalAnd(lessThan(low, high))).where(g, 0);
+      }),
+    );
   if (max !== null && isTensor(max))
-    rules.push(wrt(max, [input, ...bounds], (g, x, ...limits) => {
-      const high = limits[limits.length - 1]! as Tensor;
-      const mask = high.lt(x);
-      return (min === null ? mask : mask.logicalOr(lessThan(high, limits[0]!))).where(g, 0);
-    }));
+    rules.push(
+      wrt(max, [input, ...bounds], (g, x, ...limits) => {
+        const high = limits[limits.length - 1]! as Tensor;
+        const mask = high.lt(x);
+        return (min === null ? mask : mask.logicalOr(lessThan(high, limits[0]!))).where(g, 0);
+      }),
+    );
   recordOperands(name, out, rules);
   return out;
 }
@@ -375,22 +399,37 @@ export function lerp(input: Tensor, ...args: ArgsOf<typeof LERP>): Tensor {
   const { end, weight } = parse(LERP, args);
   const dtype = resultType(input, end);
   // Computed from the nearer end, so that weight 1 gives `end` exactly.
-  const out = elementwise("lerp", 5, [input, end, checkOperand("lerp", "weight", weight)], dtype, dtype, (k, [x, y, w]) => {
-    const one = k.lit(1, w!);
-    const near = k.compare("lt", k.un("abs", w!), k.lit(0.5, w!));
-    const difference = k.sub(y!, x!);
-    return k.select(near, k.add(x!, k.mul(w!, difference)), k.sub(y!, k.mul(difference, k.sub(one, w!))));
-  });
+  const out = elementwise(
+    "lerp",
+    5,
+    [input, end, checkOperand("lerp", "weight", weight)],
+    dtype,
+    dtype,
+    (k, [x, y, w]) => {
+      const one = k.lit(1, w!);
+      const near = k.compare("lt", k.un("abs", w!), k.lit(0.5, w!));
+      const difference = k.sub(y!, x!);
+      return k.select(near, k.add(x!, k.mul(w!, difference)), k.sub(y!, k.mul(difference, k.sub(one, w!))));
+    },
+  );
   recordOperands(isTensor(weight) ? "LerpBackward1" : "LerpBackward0", out, [
     wrt(input, [weight], (g, w) => g.mul(isTensor(w) ? w.neg().add(1) : 1 - Number(w))),
     wrt(end, [weight], (g, w) => g.mul(w)),
-    wrt(weight, [input, end], (g, x, y) => g.mul((y as Tensor).sub(x as Tensor))),
+    wrt(weight, [input, end], (g, x, y) => g.mul((y).sub(x))),
   ]);
   return out;
 }
 
-const ADDCMUL = signature<{ tensor1: Tensor; tensor2: Tensor; value?: number }>()("addcmul", ["tensor1", "tensor2"], ["value"]);
-const ADDCDIV = signature<{ tensor1: Tensor; tensor2: Tensor; value?: number }>()("addcdiv", ["tensor1", "tensor2"], ["value"]);
+const ADDCMUL = signature<{ tensor1: Tensor; tensor2: Tensor; value?: number }>()(
+  "addcmul",
+  ["tensor1", "tensor2"],
+  ["value"],
+);
+const ADDCDIV = signature<{ tensor1: Tensor; tensor2: Tensor; value?: number }>()(
+  "addcdiv",
+  ["tensor1", "tensor2"],
+  ["value"],
+);
 
 /** `input + value * tensor1 * tensor2`. */
 export function addcmul(input: Tensor, ...args: ArgsOf<typeof ADDCMUL>): Tensor {
@@ -413,7 +452,7 @@ export function addcdiv(input: Tensor, ...args: ArgsOf<typeof ADDCDIV>): Tensor 
   const { tensor1, tensor2, value = 1 } = parse(ADDCDIV, args);
   const dtype = resultType(input, tensor1, tensor2);
   if (category(dtype) !== 2)
-    throw new DTypeError("addcdiv: integer division is not supported; convert with .to(\"float32\") first");
+    throw new DTypeError('addcdiv: integer division is not supported; convert with .to("float32") first');
   const out = elementwise("addcdiv", 3, [input, tensor1, tensor2, value], dtype, dtype, (k, [x, a, b, s]) =>
     k.add(x!, k.mul(s!, k.div(a!, b!))),
   );

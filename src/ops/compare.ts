@@ -70,15 +70,23 @@ export const bitwiseOr = bitwise("bitwiseOr", (k, x, y) => k.bin("bor", x, y), "
 /** Bitwise exclusive or of integers, logical of bool. */
 export const bitwiseXor = bitwise("bitwiseXor", (k, x, y) => k.bin("bxor", x, y), "xor");
 /** `input * 2^other` by shifting; amounts outside 0 to 31 give 0. */
-export const bitwiseLeftShift = bitwise("bitwiseLeftShift", (k, x, y) => {
-  const inside = k.and(k.compare("ge", y, k.lit(0, y)), k.compare("lt", y, k.lit(32, y)));
-  return k.select(inside, k.bin("shl", x, k.bin("band", y, k.lit(31, y))), k.lit(0, x));
-}, null);
+export const bitwiseLeftShift = bitwise(
+  "bitwiseLeftShift",
+  (k, x, y) => {
+    const inside = k.and(k.compare("ge", y, k.lit(0, y)), k.compare("lt", y, k.lit(32, y)));
+    return k.select(inside, k.bin("shl", x, k.bin("band", y, k.lit(31, y))), k.lit(0, x));
+  },
+  null,
+);
 /** `input / 2^other` rounded down, by shifting; amounts outside 0 to 31 act as 31. */
-export const bitwiseRightShift = bitwise("bitwiseRightShift", (k, x, y) => {
-  const inside = k.and(k.compare("ge", y, k.lit(0, y)), k.compare("lt", y, k.lit(32, y)));
-  return k.bin("shr", x, k.select(inside, y, k.lit(31, y)));
-}, null);
+export const bitwiseRightShift = bitwise(
+  "bitwiseRightShift",
+  (k, x, y) => {
+    const inside = k.and(k.compare("ge", y, k.lit(0, y)), k.compare("lt", y, k.lit(32, y)));
+    return k.bin("shr", x, k.select(inside, y, k.lit(31, y)));
+  },
+  null,
+);
 
 const WHERE = signature<{ input: Operand; other: Operand }>()("where", ["input", "other"]);
 
@@ -92,7 +100,9 @@ export function where(condition: Tensor, ...args: ArgsOf<typeof WHERE>): Tensor 
     throw new DTypeError(`where: condition must be a bool tensor, got ${condition.dtype}; use .ne(0) or a comparison`);
   const promoted = resultType(x, y);
   const dtype = !isTensor(x) && !isTensor(y) && promoted === "int32" ? "float32" : promoted;
-  const out = elementwise("where", 1, [condition, x, y], ["bool", dtype, dtype], dtype, (k, [c, p, q]) => k.select(c!, p!, q!));
+  const out = elementwise("where", 1, [condition, x, y], ["bool", dtype, dtype], dtype, (k, [c, p, q]) =>
+    k.select(c!, p!, q!),
+  );
   recordOperands("WhereBackward0", out, [
     wrt(x, [condition], (g, c) => where(c, g, 0)),
     wrt(y, [condition], (g, c) => where(c, 0, g)),
@@ -109,11 +119,20 @@ export function maskedFill(input: Tensor, ...args: ArgsOf<typeof MASKED_FILL>): 
   const value = checkOperand("maskedFill", "value", given);
   if (mask.dtype !== "bool") throw new DTypeError(`maskedFill: mask must be a bool tensor, got ${mask.dtype}`);
   if (isTensor(value) && value.dim() > 0)
-    throw new ArgumentError(`maskedFill: value must be a number or a zero-dimensional tensor, got ${value.dim()} dimensions`);
+    throw new ArgumentError(
+      `maskedFill: value must be a number or a zero-dimensional tensor, got ${value.dim()} dimensions`,
+    );
   const { dtype } = input;
-  if (!isFloat(dtype) && (isTensor(value) ? isFloat(value.dtype) : typeof value === "number" && !Number.isInteger(value)))
-    throw new DTypeError(`maskedFill: value ${isTensor(value) ? value.dtype : value} cannot be converted to ${dtype} without overflow or loss`);
-  const out = elementwise("maskedFill", 1, [input, mask, value], [dtype, "bool", dtype], dtype, (k, [x, m, v]) => k.select(m!, v!, x!));
+  if (
+    !isFloat(dtype) &&
+    (isTensor(value) ? isFloat(value.dtype) : typeof value === "number" && !Number.isInteger(value))
+  )
+    throw new DTypeError(
+      `maskedFill: value ${isTensor(value) ? value.dtype : value} cannot be converted to ${dtype} without overflow or loss`,
+    );
+  const out = elementwise("maskedFill", 1, [input, mask, value], [dtype, "bool", dtype], dtype, (k, [x, m, v]) =>
+    k.select(m!, v!, x!),
+  );
   recordOperands("MaskedFillBackward0", out, [
     wrt(input, [mask], (g, m) => maskedFill(g, m, 0)),
     wrt(value, [mask], (g, m) => where(m, g, 0).sum()),

@@ -59,11 +59,9 @@ export function fromHost(backend: Backend, data: HostArray, shape: readonly numb
   return fromNode(leafNode(backend, data, shape, dtype));
 }
 
-const TENSOR = signature<{ data: NestedArray | NumericArray | Tensor; shape?: readonly number[] | null } & TensorOptions>()(
-  "tensor",
-  ["data"],
-  ["shape", ...OPTIONS],
-);
+const TENSOR = signature<
+  { data: NestedArray | NumericArray | Tensor; shape?: readonly number[] | null } & TensorOptions
+>()("tensor", ["data"], ["shape", ...OPTIONS]);
 
 /**
  * A tensor of the values in `data`: nested arrays, a number, a boolean, or a typed array with `shape`. Data is copied at the call.
@@ -90,7 +88,9 @@ export function tensor(...args: ArgsOf<typeof TENSOR>): Tensor {
   fillHost(host, dtype, flat);
   const target = shape === null ? sizes : checkSizes("tensor", shape);
   if (numel(target) !== flat.length)
-    throw new ShapeError(`tensor: ${flat.length} values do not fill shape ${showShape(target)} (${numel(target)} elements)`);
+    throw new ShapeError(
+      `tensor: ${flat.length} values do not fill shape ${showShape(target)} (${numel(target)} elements)`,
+    );
   return finish(fromHost(backend, host, target, dtype), options);
 }
 
@@ -99,7 +99,10 @@ function fromTyped(data: ArrayBufferView, shape: readonly number[] | null, optio
   const own: DType | null =
     data instanceof Float32Array || data instanceof Float64Array
       ? "float32"
-      : data instanceof Int32Array || data instanceof Int16Array || data instanceof Int8Array || data instanceof Uint16Array
+      : data instanceof Int32Array ||
+          data instanceof Int16Array ||
+          data instanceof Int8Array ||
+          data instanceof Uint16Array
         ? "int32"
         : data instanceof Uint8Array || data instanceof Uint8ClampedArray
           ? "uint8"
@@ -114,7 +117,9 @@ function fromTyped(data: ArrayBufferView, shape: readonly number[] | null, optio
   const backend = placeFor("tensor", options, dtype);
   const target = shape === null ? [source.length] : checkSizes("tensor", shape);
   if (numel(target) !== source.length)
-    throw new ShapeError(`tensor: ${source.length} values do not fill shape ${showShape(target)} (${numel(target)} elements)`);
+    throw new ShapeError(
+      `tensor: ${source.length} values do not fill shape ${showShape(target)} (${numel(target)} elements)`,
+    );
   const host = hostArray(dtype, source.length);
   fillHost(host, dtype, source);
   return finish(fromHost(backend, host, target, dtype), options);
@@ -134,7 +139,8 @@ function flattenInto(
     flat.push(Number(value));
     return;
   }
-  if (typeof value === "bigint") throw new ArgumentError("tensor: bigint values are not supported; convert them with Number()");
+  if (typeof value === "bigint")
+    throw new ArgumentError("tensor: bigint values are not supported; convert them with Number()");
   const list = Array.isArray(value) || ArrayBuffer.isView(value) ? (value as ArrayLike<unknown>) : null;
   if (list === null)
     throw new ArgumentError(
@@ -154,7 +160,9 @@ function raggedError(): ShapeError {
 
 /** A tensor filled with a number that reaches the kernel as data. */
 export function constant(backend: Backend, shape: readonly number[], value: number, dtype: DType): Tensor {
-  const op = mapOp(`full:${dtype}`, 0, (b, _, { scalars }) => (dtype === "uint8" ? b.emit("wrap8", "i", [scalars[0]!]) : scalars[0]!));
+  const op = mapOp(`full:${dtype}`, 0, (b, _, { scalars }) =>
+    dtype === "uint8" ? b.emit("wrap8", "i", [scalars[0]!]) : scalars[0]!,
+  );
   const stored = dtype === "bool" ? (value ? 1 : 0) : value;
   return applyNode(backend, op, shape, dtype, [], { scalars: [stored], scalarTypes: [valueType(dtype)] });
 }
@@ -163,7 +171,10 @@ export function constant(backend: Backend, shape: readonly number[], value: numb
 type CreationArgs = readonly (number | readonly number[] | (TensorOptions & { size?: readonly number[] }))[];
 
 function creation(op: string, args: readonly unknown[]): { shape: number[]; options: TensorOptions; dtype: DType } {
-  const { values, options } = splitOptions<TensorOptions & { size?: readonly number[] }>(op, args, ["size", ...OPTIONS]);
+  const { values, options } = splitOptions<TensorOptions & { size?: readonly number[] }>(op, args, [
+    "size",
+    ...OPTIONS,
+  ]);
   const { size, ...rest } = options;
   const shape = checkSizes(op, integers(op, "size", spread<number>(size === undefined ? values : [size])));
   const dtype = rest.dtype == null ? "float32" : checkDType(rest.dtype, op);
@@ -199,13 +210,18 @@ export function full(...args: ArgsOf<typeof FULL>): Tensor {
   const { size, fillValue, ...options } = parse(FULL, args);
   if (typeof fillValue !== "number" && typeof fillValue !== "boolean")
     throw new ArgumentError(`full: fillValue must be a number or a boolean, got ${typeof fillValue}`);
-  const dtype = options.dtype == null ? (typeof fillValue === "boolean" ? "bool" : "float32") : checkDType(options.dtype, "full");
+  const dtype =
+    options.dtype == null ? (typeof fillValue === "boolean" ? "bool" : "float32") : checkDType(options.dtype, "full");
   const shape = checkSizes("full", integers("full", "size", size));
   return finish(constant(placeFor("full", options, dtype), shape, Number(fillValue), dtype), options);
 }
 
 /** Options of the functions that make a tensor like another. */
-function likeOptions(op: string, input: Tensor, options: TensorOptions | undefined): { backend: Backend; dtype: DType; rest: TensorOptions } {
+function likeOptions(
+  op: string,
+  input: Tensor,
+  options: TensorOptions | undefined,
+): { backend: Backend; dtype: DType; rest: TensorOptions } {
   const { options: rest } = splitOptions<TensorOptions>(op, options === undefined ? [] : [options], OPTIONS);
   const dtype = rest.dtype == null ? input.dtype : checkDType(rest.dtype, op);
   const backend = rest.device == null ? input.impl.backend : placeFor(op, rest, dtype);
@@ -237,7 +253,12 @@ export function fullLike(input: Tensor, fillValue: number | boolean, options?: T
 }
 
 /** A tensor of another shape filled with a number, of the input's dtype and device. */
-export function newFull(input: Tensor, size: readonly number[], fillValue: number | boolean, options?: TensorOptions): Tensor {
+export function newFull(
+  input: Tensor,
+  size: readonly number[],
+  fillValue: number | boolean,
+  options?: TensorOptions,
+): Tensor {
   const { backend, dtype, rest } = likeOptions("newFull", input, options);
   return finish(constant(backend, checkSizes("newFull", size), Number(fillValue), dtype), rest);
 }
@@ -259,10 +280,17 @@ function ramp(backend: Backend, count: number, start: number, step: number, dtyp
     const value = b.add(scalars[0]!, b.mul(b.cast(i!, type), scalars[1]!));
     return dtype === "uint8" ? b.emit("wrap8", "i", [value]) : value;
   });
-  return applyNode(backend, op, [count], dtype, [iota([count], [1])], { scalars: [start, step], scalarTypes: [type, type] });
+  return applyNode(backend, op, [count], dtype, [iota([count], [1])], {
+    scalars: [start, step],
+    scalarTypes: [type, type],
+  });
 }
 
-const ARANGE = signature<{ start?: number; end?: number; step?: number } & TensorOptions>()("arange", ["start", "end", "step"], OPTIONS);
+const ARANGE = signature<{ start?: number; end?: number; step?: number } & TensorOptions>()(
+  "arange",
+  ["start", "end", "step"],
+  OPTIONS,
+);
 
 /** Numbers from `start` (0) to `end` (excluded) by `step` (1). float32 unless `dtype` says otherwise. */
 export function arange(...args: ArgsOf<typeof ARANGE>): Tensor {
@@ -271,16 +299,24 @@ export function arange(...args: ArgsOf<typeof ARANGE>): Tensor {
   const { step = 1 } = parsed;
   if (end === undefined) [start, end] = [0, start];
   for (const value of [start, end, step])
-    if (typeof value !== "number" || !Number.isFinite(value)) throw new ArgumentError(`arange: bounds and step must be finite numbers, got ${String(value)}`);
+    if (typeof value !== "number" || !Number.isFinite(value))
+      throw new ArgumentError(`arange: bounds and step must be finite numbers, got ${String(value)}`);
   if (step === 0) throw new ArgumentError("arange: step must be nonzero");
-  if ((end - start) * step < 0) throw new ArgumentError(`arange: upper bound and larger bound inconsistent with step sign (${start}, ${end}, ${step})`);
+  if ((end - start) * step < 0)
+    throw new ArgumentError(
+      `arange: upper bound and larger bound inconsistent with step sign (${start}, ${end}, ${step})`,
+    );
   const dtype = parsed.dtype == null ? "float32" : checkDType(parsed.dtype, "arange");
   if (dtype === "bool") throw new DTypeError("arange: bool is not supported");
   const count = Math.ceil((end - start) / step);
   return finish(ramp(placeFor("arange", parsed, dtype), count, start, step, dtype), parsed);
 }
 
-const LINSPACE = signature<{ start: number; end: number; steps: number } & TensorOptions>()("linspace", ["start", "end", "steps"], OPTIONS);
+const LINSPACE = signature<{ start: number; end: number; steps: number } & TensorOptions>()(
+  "linspace",
+  ["start", "end", "steps"],
+  OPTIONS,
+);
 
 /** `steps` evenly spaced numbers from `start` to `end`, both included. */
 export function linspace(...args: ArgsOf<typeof LINSPACE>): Tensor {
@@ -300,8 +336,16 @@ export function logspace(...args: ArgsOf<typeof LOGSPACE>): Tensor {
   return finish(spaced("logspace", start, end, steps, options, base), options);
 }
 
-function spaced(op: string, start: number, end: number, steps: number, options: TensorOptions, base: number | null): Tensor {
-  if (!Number.isInteger(steps) || steps < 0) throw new ArgumentError(`${op}: number of steps must be a non-negative integer, got ${steps}`);
+function spaced(
+  op: string,
+  start: number,
+  end: number,
+  steps: number,
+  options: TensorOptions,
+  base: number | null,
+): Tensor {
+  if (!Number.isInteger(steps) || steps < 0)
+    throw new ArgumentError(`${op}: number of steps must be a non-negative integer, got ${steps}`);
   const dtype = options.dtype == null ? "float32" : checkDType(options.dtype, op);
   const backend = placeFor(op, options, dtype);
   // Few numbers, computed once in double precision: the ends are exact and both halves symmetric.

@@ -24,7 +24,8 @@ export function unary(name: UnaryName, x: Tensor): Tensor {
   const from = x.dtype;
   if (row.noBool === true && from === "bool")
     throw new DTypeError(`${name}: bool tensors are not supported; use logicalNot() or .to("int32")`);
-  if (name === "bitwiseNot" && isFloat(from)) throw new DTypeError(`bitwiseNot: expected an integer or bool tensor, got ${from}`);
+  if (name === "bitwiseNot" && isFloat(from))
+    throw new DTypeError(`bitwiseNot: expected an integer or bool tensor, got ${from}`);
   const compute: DType = row.result === "float" && !isFloat(from) ? "float32" : from;
   const to: DType = row.result === "bool" ? "bool" : compute;
   const op = mapOp(`${name}:${from}`, row.cost, (b, [v]) => {
@@ -62,14 +63,16 @@ export function resultType(...operands: readonly Operand[]): DType {
   }
   let result = withDims;
   for (const next of [zeroDims, numbers])
-    if (next !== null) result = result === null ? next : category(next) > category(result) ? promoteTypes(result, next) : result;
+    if (next !== null)
+      result = result === null ? next : category(next) > category(result) ? promoteTypes(result, next) : result;
   return result!;
 }
 
 /** Fails unless the argument is a tensor or a number. */
 export function checkOperand(op: string, what: string, value: unknown): Operand {
   if (isTensor(value) || typeof value === "number" || typeof value === "boolean") return value;
-  const got = value === undefined ? "nothing" : value === null ? "null" : Array.isArray(value) ? "an array" : typeof value;
+  const got =
+    value === undefined ? "nothing" : value === null ? "null" : Array.isArray(value) ? "an array" : typeof value;
   throw new ArgumentError(`${op}: ${what} must be a Tensor or a number, got ${got}; make a tensor with tensor(...)`);
 }
 
@@ -95,7 +98,9 @@ export function elementwise(
   const op = mapOp(`${name}:${kinds.join(",")}:${types.join(",")}:${result}`, cost, (b, args, { scalars }) => {
     let tensor = 0;
     let number = 0;
-    const values = kinds.map((kind, i) => (kind === "n" ? scalars[number++]! : b.convert(args[tensor++]!, kind, types[i]!)));
+    const values = kinds.map((kind, i) =>
+      kind === "n" ? scalars[number++]! : b.convert(args[tensor++]!, kind, types[i]!),
+    );
     const y = lower(b, values);
     return result === "uint8" ? b.emit("wrap8", "i", [y]) : y;
   });
@@ -106,7 +111,14 @@ export function elementwise(
     scalars.push(Number(o));
     scalarTypes.push(valueType(types[i]!));
   });
-  return applyNode(backend, op, shape, result, tensors.map((t) => argOf(t, shape)), { scalars, scalarTypes });
+  return applyNode(
+    backend,
+    op,
+    shape,
+    result,
+    tensors.map((t) => argOf(t, shape)),
+    { scalars, scalarTypes },
+  );
 }
 
 /** The derivative with respect to one operand: what it is computed from (tensors are saved), and the formula. */

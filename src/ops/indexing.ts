@@ -8,7 +8,18 @@ import { ArgumentError, DTypeError, IndexError, ShapeError } from "../errors.ts"
 import type { RoutineOp } from "../graph/node.ts";
 import { contiguousStrides, broadcastShapes, numel, sameShape, showShape } from "../graph/view.ts";
 import type { Tensor } from "../tensor.ts";
-import { applyNode, argOf, checkTensor, commonBackend, convertCopy, iota, isTensor, mapOp, wholeNode, wrapDim } from "./apply.ts";
+import {
+  applyNode,
+  argOf,
+  checkTensor,
+  commonBackend,
+  convertCopy,
+  iota,
+  isTensor,
+  mapOp,
+  wholeNode,
+  wrapDim,
+} from "./apply.ts";
 import { tensor, type NestedArray } from "./creation.ts";
 import { select, slice as sliceDim, unsqueeze } from "./structure.ts";
 
@@ -41,26 +52,41 @@ function gatherAt(
 ): Tensor {
   const backend = commonBackend(op, [source, ...indices.map((i) => i.index)]);
   const { dtype } = source;
-  const map = mapOp(`${op}:gather:${indices.length}:${wraps}:${dtype}`, 6, (b, [start, ...positions], { scalars, table }) => {
-    let at = start!;
-    positions.forEach((p, j) => {
-      const stride = scalars[2 * j]!;
-      const size = scalars[2 * j + 1]!;
-      const wrapped = wraps ? b.select(b.compare("lt", p, b.lit(0, "i")), b.add(p, size), p) : p;
-      const checked = b.emit("checkIndex", "i", [wrapped, size]);
-      at = b.add(at, b.mul(checked, stride));
-    });
-    return table(0, at);
-  });
+  const map = mapOp(
+    `${op}:gather:${indices.length}:${wraps}:${dtype}`,
+    6,
+    (b, [start, ...positions], { scalars, table }) => {
+      let at = start!;
+      positions.forEach((p, j) => {
+        const stride = scalars[2 * j]!;
+        const size = scalars[2 * j + 1]!;
+        const wrapped = wraps ? b.select(b.compare("lt", p, b.lit(0, "i")), b.add(p, size), p) : p;
+        const checked = b.emit("checkIndex", "i", [wrapped, size]);
+        at = b.add(at, b.mul(checked, stride));
+      });
+      return table(0, at);
+    },
+  );
   const { node } = source.impl.storage;
-  return applyNode(backend, map, shape, dtype, [iota(shape, base.strides, base.offset), ...indices.map((i) => argOf(i.index, shape))], {
-    scalars: indices.flatMap((i) => [i.stride, i.size]),
-    scalarTypes: indices.flatMap(() => ["i", "i"] as const),
-    tables: [{ node, view: { shape: node.shape, strides: contiguousStrides(node.shape), offset: 0 } }],
-  });
+  return applyNode(
+    backend,
+    map,
+    shape,
+    dtype,
+    [iota(shape, base.strides, base.offset), ...indices.map((i) => argOf(i.index, shape))],
+    {
+      scalars: indices.flatMap((i) => [i.stride, i.size]),
+      scalarTypes: indices.flatMap(() => ["i", "i"] as const),
+      tables: [{ node, view: { shape: node.shape, strides: contiguousStrides(node.shape), offset: 0 } }],
+    },
+  );
 }
 
-const GATHER = signature<{ dim: number; index: Tensor; sparseGrad?: boolean }>()("gather", ["dim", "index"], ["sparseGrad"]);
+const GATHER = signature<{ dim: number; index: Tensor; sparseGrad?: boolean }>()(
+  "gather",
+  ["dim", "index"],
+  ["sparseGrad"],
+);
 
 /** Along `dim`, the elements at `index`, whose shape the result has. */
 export function gather(input: Tensor, ...args: ArgsOf<typeof GATHER>): Tensor {
@@ -74,7 +100,9 @@ export function gather(input: Tensor, ...args: ArgsOf<typeof GATHER>): Tensor {
     throw new ShapeError(`gather: index has ${index.dim()} dimensions but the input has ${input.dim()}`);
   at.shape.forEach((n, d) => {
     if (d !== dim && n > source.shape[d]!)
-      throw new ShapeError(`gather: size of index ${showShape(index.shape)} exceeds the input's ${showShape(input.shape)} at dimension ${d}`);
+      throw new ShapeError(
+        `gather: size of index ${showShape(index.shape)} exceeds the input's ${showShape(input.shape)} at dimension ${d}`,
+      );
   });
   const size = source.shape[dim]!;
   checkHostIndex("gather", at, size, dim, false);
@@ -94,7 +122,8 @@ const INDEX_SELECT = signature<{ dim: number; index: Tensor }>()("indexSelect", 
 export function indexSelect(input: Tensor, ...args: ArgsOf<typeof INDEX_SELECT>): Tensor {
   const { dim: given, index } = parse(INDEX_SELECT, args);
   checkIndexType("indexSelect", index);
-  if (index.dim() > 1) throw new ShapeError(`indexSelect: index is supposed to be a vector, got shape ${showShape(index.shape)}`);
+  if (index.dim() > 1)
+    throw new ShapeError(`indexSelect: index is supposed to be a vector, got shape ${showShape(index.shape)}`);
   const dim = wrapDim("indexSelect", given, input.dim());
   if (input.dim() === 0 && index.numel() !== 1)
     throw new ShapeError(`indexSelect: index to scalar can have only 1 value, got ${index.numel()} value(s)`);
@@ -131,12 +160,20 @@ export function takeSlices(op: string, input: Tensor, dim: number, index: Tensor
 export type ScatterMode = "set" | "add" | "prod" | "max" | "min";
 
 /** `base` with `source` combined into the positions `index` gives along `dim`, off the tape. */
-export function scatterInto(op: string, base: Tensor, dim: number, index: Tensor, source: Tensor | number, mode: ScatterMode): Tensor {
+export function scatterInto(
+  op: string,
+  base: Tensor,
+  dim: number,
+  index: Tensor,
+  source: Tensor | number,
+  mode: ScatterMode,
+): Tensor {
   checkIndexType(op, index);
   const rank = Math.max(base.dim(), 1);
   const at = index.dim() === 0 ? index.reshape([1]) : index;
   const target = base.dim() === 0 ? [1] : base.shape;
-  if (at.dim() !== rank) throw new ShapeError(`${op}: index has ${index.dim()} dimensions but the tensor has ${base.dim()}`);
+  if (at.dim() !== rank)
+    throw new ShapeError(`${op}: index has ${index.dim()} dimensions but the tensor has ${base.dim()}`);
   const values = isTensor(source) && source.dim() === 0 ? source.reshape([1]) : source;
   at.shape.forEach((n, d) => {
     if ((d !== dim && n > target[d]!) || (isTensor(values) && (values.dim() !== rank || n > values.shape[d]!)))
@@ -146,16 +183,22 @@ export function scatterInto(op: string, base: Tensor, dim: number, index: Tensor
       );
   });
   if (isTensor(values) && values.dtype !== base.dtype)
-    throw new DTypeError(`${op}: expected the tensor and the source to have the same dtype, but got ${base.dtype} and ${values.dtype}`);
+    throw new DTypeError(
+      `${op}: expected the tensor and the source to have the same dtype, but got ${base.dtype} and ${values.dtype}`,
+    );
   checkHostIndex(op, at, target[dim]!, dim, false);
   if (at.numel() === 0) return convertCopy(base, base.dtype);
   const backend = commonBackend(op, isTensor(values) ? [base, at, values] : [base, at]);
   const strides = contiguousStrides(target);
   const indexDtype = at.dtype === "int32" ? at : convertCopy(at, "int32");
   const ints = [
-    dim, target[dim]!, ...at.shape,
-    ...strides, 0,
-    ...indexDtype.impl.strides, indexDtype.impl.offset,
+    dim,
+    target[dim]!,
+    ...at.shape,
+    ...strides,
+    0,
+    ...indexDtype.impl.strides,
+    indexDtype.impl.offset,
     ...(isTensor(values) ? [...values.impl.strides, values.impl.offset] : []),
   ];
   const routine: RoutineOp = {
@@ -170,16 +213,20 @@ export function scatterInto(op: string, base: Tensor, dim: number, index: Tensor
   const whole = wholeNode(base);
   const start = { node: whole, view: { shape: whole.shape, strides: contiguousStrides(whole.shape), offset: 0 } };
   const args = [start, argOf(indexDtype), ...(isTensor(values) ? [argOf(values)] : [])];
-  const scalars = isTensor(values) ? {} : { scalars: [values as number], scalarTypes: [isFloat(base.dtype) ? ("f" as const) : ("i" as const)] };
+  const scalars = isTensor(values)
+    ? {}
+    : { scalars: [values], scalarTypes: [isFloat(base.dtype) ? ("f" as const) : ("i" as const)] };
   const out = applyNode(backend, routine, whole.shape, base.dtype, args, scalars);
   return sameShape(out.shape, base.shape) ? out : out.view([...base.shape]).detach();
 }
 
-const SCATTER = signature<{ dim: number; index: Tensor; src?: Tensor | number; value?: number; reduce?: "add" | "multiply" | null }>()(
-  "scatter",
-  ["dim", "index", "src"],
-  ["value", "reduce"],
-);
+const SCATTER = signature<{
+  dim: number;
+  index: Tensor;
+  src?: Tensor | number;
+  value?: number;
+  reduce?: "add" | "multiply" | null;
+}>()("scatter", ["dim", "index", "src"], ["value", "reduce"]);
 
 /** Writes `src` (a tensor or a number) along `dim` at the positions in `index`; with `reduce`, combines. */
 export function scatter(input: Tensor, ...args: ArgsOf<typeof SCATTER>): Tensor {
@@ -188,17 +235,22 @@ export function scatter(input: Tensor, ...args: ArgsOf<typeof SCATTER>): Tensor 
   if (source === undefined) throw new ArgumentError("scatter: src must be given, as a tensor or a number");
   const dim = wrapDim("scatter", given, input.dim());
   const mode = reduce === null ? "set" : reduce === "add" ? "add" : reduce === "multiply" ? "prod" : null;
-  if (mode === null) throw new ArgumentError(`scatter: reduce must be "add", "multiply" or null, got ${String(reduce)}`);
-  const out = scatterInto("scatter", input, dim, index, isTensor(source) ? source : Number(source), mode);
+  if (mode === null)
+    throw new ArgumentError(`scatter: reduce must be "add", "multiply" or null, got ${String(reduce)}`);
+  const out = scatterInto("scatter", input, dim, index, isTensor(source) ? source : source, mode);
   if (mode === "set")
     record("ScatterBackward0", out, [
       [input, [index], (g, i) => scatter(g, dim, i, 0)],
-      ...(isTensor(source) ? ([[source, [index], (g: Tensor, i?: Tensor) => fitted(gather(g, dim, i!), source)]] as const) : []),
+      ...(isTensor(source)
+        ? ([[source, [index], (g: Tensor, i?: Tensor) => fitted(gather(g, dim, i!), source)]] as const)
+        : []),
     ]);
   else if (mode === "add")
     record("ScatterBackward0", out, [
       [input, [], (g) => g],
-      ...(isTensor(source) ? ([[source, [index], (g: Tensor, i?: Tensor) => fitted(gather(g, dim, i!), source)]] as const) : []),
+      ...(isTensor(source)
+        ? ([[source, [index], (g: Tensor, i?: Tensor) => fitted(gather(g, dim, i!), source)]] as const)
+        : []),
     ]);
   return out;
 }
@@ -252,18 +304,22 @@ function scaled(g: Tensor, factor: number): Tensor {
 }
 
 function takeBack(g: Tensor, dim: number, index: Tensor, source: Tensor): Tensor {
-  const picked = g.dim() === 0 ? g.reshape([1]).indexSelect(0, index.reshape([-1])) : g.indexSelect(dim, index.reshape([-1]));
+  const picked =
+    g.dim() === 0 ? g.reshape([1]).indexSelect(0, index.reshape([-1])) : g.indexSelect(dim, index.reshape([-1]));
   return picked.reshape([...source.shape]);
 }
 
 /** A one-dimensional index as one of the source's shape, without copying. */
 function spreadOver(op: string, index: Tensor, source: Tensor, dim: number): Tensor {
   checkIndexType(op, index);
-  if (index.dim() > 1) throw new ShapeError(`${op}: index is supposed to be a vector, got shape ${showShape(index.shape)}`);
+  if (index.dim() > 1)
+    throw new ShapeError(`${op}: index is supposed to be a vector, got shape ${showShape(index.shape)}`);
   const flat = index.reshape([-1]);
   if (source.dim() === 0) return flat.reshape([]);
   if (flat.shape[0] !== source.shape[dim])
-    throw new ShapeError(`${op}: ${flat.shape[0]} indices for a source of size ${source.shape[dim]} at dimension ${dim}`);
+    throw new ShapeError(
+      `${op}: ${flat.shape[0]} indices for a source of size ${source.shape[dim]} at dimension ${dim}`,
+    );
   return flat.view(source.shape.map((n, d) => (d === dim ? n : 1))).expand([...source.shape]);
 }
 
@@ -286,7 +342,7 @@ export function sliceOf(start: number | null, end?: number | null, step: number 
 export const ellipsis: unique symbol = Symbol("ellipsis");
 
 /** What may stand between Python's square brackets. */
-export type Index = number | boolean | Slice | null | typeof ellipsis | Tensor | NestedArray;
+export type Index = Slice | null | typeof ellipsis | Tensor | NestedArray;
 
 /** What basic indexing leaves to do: a view, and index tensors for some of its dimensions. */
 interface Resolved {
@@ -301,7 +357,8 @@ function isSlice(index: Index): index is Slice {
 
 function resolve(op: string, input: Tensor, given: readonly Index[]): Resolved {
   const consumed = given.filter((i) => i !== null && i !== ellipsis && typeof i !== "boolean").length;
-  if (given.filter((i) => i === ellipsis).length > 1) throw new ArgumentError(`${op}: an index can only have a single ellipsis`);
+  if (given.filter((i) => i === ellipsis).length > 1)
+    throw new ArgumentError(`${op}: an index can only have a single ellipsis`);
   if (consumed > input.dim())
     throw new IndexError(`${op}: too many indices for tensor of dimension ${input.dim()} (${consumed} given)`);
   let view = input;
@@ -348,7 +405,10 @@ function asIndexTensor(op: string, like: Tensor, index: Tensor | NestedArray): T
     return given;
   }
   if (isTensor(index)) {
-    if (isFloat(given.dtype)) throw new IndexError(`${op}: tensors used as indices must be int32, got ${given.dtype}; convert with .to("int32")`);
+    if (isFloat(given.dtype))
+      throw new IndexError(
+        `${op}: tensors used as indices must be int32, got ${given.dtype}; convert with .to("int32")`,
+      );
     return given.dtype === "int32" ? given : given.to("int32");
   }
   return tensor(index, { dtype: "int32", device: like.device });
@@ -441,17 +501,29 @@ function putInto(base: Tensor, indices: readonly (Tensor | null)[], values: Tens
     ...after.map((_, i) => lead + common.length + i),
   ];
   const flatValues = spreadValues.permute(toFront).reshape([count, inner]);
-  const flatIndex = (linear as unknown as Tensor).expand([...common]).reshape([count, 1]).expand([count, inner]);
-  const written = scatterInto("indexPut_", target.detach(), 0, flatIndex, flatValues.detach(), accumulate ? "add" : "set");
+  const flatIndex = (linear as unknown as Tensor)
+    .expand([...common])
+    .reshape([count, 1])
+    .expand([count, inner]);
+  const written = scatterInto(
+    "indexPut_",
+    target.detach(),
+    0,
+    flatIndex,
+    flatValues.detach(),
+    accumulate ? "add" : "set",
+  );
   const inverse = order.map((_, d) => order.indexOf(d));
-  return written.view(order.map((d) => shape[d]!)).permute(inverse).detach();
+  return written
+    .view(order.map((d) => shape[d]!))
+    .permute(inverse)
+    .detach();
 }
 
-const INDEX_PUT = signature<{ indices: readonly Index[]; values: Tensor | number; accumulate?: boolean }>()("indexPut", [
-  "indices",
-  "values",
-  "accumulate",
-]);
+const INDEX_PUT = signature<{ indices: readonly Index[]; values: Tensor | number; accumulate?: boolean }>()(
+  "indexPut",
+  ["indices", "values", "accumulate"],
+);
 
 /** The input with `values` written (or added) where the indices point; one boolean mask may stand for its dimensions. */
 export function indexPut(input: Tensor, ...args: ArgsOf<typeof INDEX_PUT>): Tensor {
@@ -464,12 +536,14 @@ export function indexPut(input: Tensor, ...args: ArgsOf<typeof INDEX_PUT>): Tens
   if (isTensor(mask) && mask.dtype === "bool") return putMask(input, mask, values, accumulate);
   const { view, indices } = resolve("indexPut_", input, given);
   for (const index of indices)
-    if (index?.dtype === "bool") throw new IndexError("indexPut_: a mask cannot be combined with other indices; use where()");
+    if (index?.dtype === "bool")
+      throw new IndexError("indexPut_: a mask cannot be combined with other indices; use where()");
   if (view.impl.storage === input.impl.storage && view.dim() === input.dim() && indices.some((i) => i !== null)) {
     const out = putInto(input.detach(), indices, values.detach(), accumulate);
     const tensors = indices.filter((i) => i !== null);
     const positions = indices.flatMap((t, d) => (t === null ? [] : [d]));
-    const rebuilt = (saved: readonly Tensor[]): (Tensor | null)[] => indices.map((_, d) => (positions.includes(d) ? saved[positions.indexOf(d)]! : null));
+    const rebuilt = (saved: readonly Tensor[]): (Tensor | null)[] =>
+      indices.map((_, d) => (positions.includes(d) ? saved[positions.indexOf(d)]! : null));
     const shape = [...values.shape];
     record("IndexPutBackward0", out, [
       [input, tensors, (g, ...saved) => (accumulate ? g : putInto(g, rebuilt(saved), g.newZeros([]), false))],
@@ -483,13 +557,23 @@ export function indexPut(input: Tensor, ...args: ArgsOf<typeof INDEX_PUT>): Tens
   if (part.indices.every((i) => i === null)) {
     if (accumulate) part.view.add_(values);
     else part.view.copy_(values);
-  } else inPlace("indexPut_", part.view, (before) => indexPut(before, part.indices.map((i) => i ?? sliceOf(null, null)), values, accumulate));
+  } else
+    inPlace("indexPut_", part.view, (before) =>
+      indexPut(
+        before,
+        part.indices.map((i) => i ?? sliceOf(null, null)),
+        values,
+        accumulate,
+      ),
+    );
   return copy;
 }
 
 function putMask(input: Tensor, mask: Tensor, values: Tensor, accumulate: boolean): Tensor {
   if (mask.dim() > input.dim() || !sameShape(mask.shape, input.shape.slice(0, mask.dim())))
-    throw new IndexError(`indexPut_: the mask's shape ${showShape(mask.shape)} does not match the tensor's ${showShape(input.shape)}`);
+    throw new IndexError(
+      `indexPut_: the mask's shape ${showShape(mask.shape)} does not match the tensor's ${showShape(input.shape)}`,
+    );
   const wide = mask.reshape([...mask.shape, ...new Array<number>(input.dim() - mask.dim()).fill(1)]);
   if (values.dim() > 0 && (values.dim() > input.dim() - mask.dim() || values.numel() !== 1)) {
     const tail = input.shape.slice(mask.dim());
@@ -522,7 +606,11 @@ export function takeAlongDim(input: Tensor, ...args: ArgsOf<typeof TAKE_ALONG>):
   const { indices, dim: given = null } = parse(TAKE_ALONG, args);
   if (given === null) return gather(input.reshape([-1]), 0, indices.reshape([-1]));
   const dim = wrapDim("takeAlongDim", given, input.dim());
-  const others = broadcastShapes("takeAlongDim", input.shape.map((n, d) => (d === dim ? 1 : n)), indices.shape.map((n, d) => (d === dim ? 1 : n)));
+  const others = broadcastShapes(
+    "takeAlongDim",
+    input.shape.map((n, d) => (d === dim ? 1 : n)),
+    indices.shape.map((n, d) => (d === dim ? 1 : n)),
+  );
   return gather(
     input.expand(others.map((n, d) => (d === dim ? input.shape[d]! : n))),
     dim,

@@ -97,7 +97,9 @@ export function stack(...args: ArgsOf<typeof STACK>): Tensor {
   const shape = [...lead, tensors.length, ...first.shape.slice(dim)];
   const parts = tensors.map((t) => t.detach().unsqueeze(dim));
   const out = assemble(parts, shape, dim, resultType(...tensors));
-  recordMany("StackBackward0", [out], tensors, [], ([g], _, needed) => tensors.map((_t, i) => (needed[i] ? g!.select(dim, i) : null)));
+  recordMany("StackBackward0", [out], tensors, [], ([g], _, needed) =>
+    tensors.map((_t, i) => (needed[i] ? g!.select(dim, i) : null)),
+  );
   return out;
 }
 
@@ -105,15 +107,17 @@ setConcatenate((tensors, dim) => cat(tensors, dim));
 
 /** Tensors given as an array or as plain arguments. */
 export function tensorList(values: readonly (Tensor | readonly Tensor[])[]): Tensor[] {
-  return values.flat() as Tensor[];
+  return values.flatMap((v) => v);
 }
 
-const atLeast = (rank: number) => (t: Tensor): Tensor => {
-  if (t.dim() >= rank) return t;
-  if (t.dim() === 0) return t.reshape(new Array<number>(rank).fill(1));
-  if (rank === 2) return t.unsqueeze(0);
-  return t.dim() === 1 ? t.unsqueeze(0).unsqueeze(-1) : t.unsqueeze(-1);
-};
+const atLeast =
+  (rank: number) =>
+  (t: Tensor): Tensor => {
+    if (t.dim() >= rank) return t;
+    if (t.dim() === 0) return t.reshape(new Array<number>(rank).fill(1));
+    if (rank === 2) return t.unsqueeze(0);
+    return t.dim() === 1 ? t.unsqueeze(0).unsqueeze(-1) : t.unsqueeze(-1);
+  };
 
 /** Scalars as one-dimensional tensors. */
 export const atleast1d = atLeast(1);
@@ -145,12 +149,19 @@ export function dstack(tensors: readonly Tensor[]): Tensor {
 export function repeat(input: Tensor, repeats: readonly number[]): Tensor {
   const lead = repeats.length - input.dim();
   if (lead < 0)
-    throw new ShapeError(`repeat: ${repeats.length} repeats given for ${input.dim()} dimensions; it takes at least as many`);
-  for (const r of repeats) if (!Number.isInteger(r) || r < 0) throw new ArgumentError(`repeat: repeats must be non-negative integers, got ${showShape(repeats)}`);
+    throw new ShapeError(
+      `repeat: ${repeats.length} repeats given for ${input.dim()} dimensions; it takes at least as many`,
+    );
+  for (const r of repeats)
+    if (!Number.isInteger(r) || r < 0)
+      throw new ArgumentError(`repeat: repeats must be non-negative integers, got ${showShape(repeats)}`);
   const shape = [...new Array<number>(lead).fill(1), ...input.shape];
   const pairs = shape.flatMap((n) => [1, n]);
   const target = shape.flatMap((n, d) => [repeats[d]!, n]);
-  return input.reshape(pairs).expand(target).reshape(shape.map((n, d) => n * repeats[d]!));
+  return input
+    .reshape(pairs)
+    .expand(target)
+    .reshape(shape.map((n, d) => n * repeats[d]!));
 }
 
 /** Like `repeat`, with missing repeats in front taken as one. */

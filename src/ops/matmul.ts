@@ -20,8 +20,10 @@ function product(name: string, a: Tensor, b: Tensor, batch: readonly number[]): 
   const n = b.shape[b.dim() - 1]!;
   const shape = [...batch, m, n];
   const { dtype } = a;
-  if (dtype !== b.dtype) throw new DTypeError(`${name}: expected both operands to have the same dtype, but got ${dtype} and ${b.dtype}`);
-  if (dtype === "bool") throw new DTypeError(`${name}: bool matrices are not supported; convert them with .to("float32")`);
+  if (dtype !== b.dtype)
+    throw new DTypeError(`${name}: expected both operands to have the same dtype, but got ${dtype} and ${b.dtype}`);
+  if (dtype === "bool")
+    throw new DTypeError(`${name}: bool matrices are not supported; convert them with .to("float32")`);
   if (k === 0 || numel(shape) === 0) return a.newZeros(shape);
   const va = expandView(a.impl, [...batch, m, k]);
   const vb = expandView(b.impl, [...batch, k, n]);
@@ -32,9 +34,18 @@ function product(name: string, a: Tensor, b: Tensor, batch: readonly number[]): 
     name: "matmul",
     attrs: { rank: merged.sizes.length },
     ints: [
-      m, n, k, ...merged.sizes,
-      va.offset, va.strides[batch.length]!, va.strides[batch.length + 1]!, ...merged.a,
-      vb.offset, vb.strides[batch.length]!, vb.strides[batch.length + 1]!, ...merged.b,
+      m,
+      n,
+      k,
+      ...merged.sizes,
+      va.offset,
+      va.strides[batch.length]!,
+      va.strides[batch.length + 1]!,
+      ...merged.a,
+      vb.offset,
+      vb.strides[batch.length]!,
+      vb.strides[batch.length + 1]!,
+      ...merged.b,
     ],
     inPlace: false,
     usesStatus: false,
@@ -136,9 +147,13 @@ export function dot(input: Tensor, ...args: ArgsOf<typeof DOT>): Tensor {
   expectDims("dot", "input", input, 1);
   expectDims("dot", "tensor", other, 1);
   if (input.shape[0] !== other.shape[0])
-    throw new ShapeError(`dot: inconsistent sizes: expected vectors of the same length, but got ${input.shape[0]} and ${other.shape[0]}`);
+    throw new ShapeError(
+      `dot: inconsistent sizes: expected vectors of the same length, but got ${input.shape[0]} and ${other.shape[0]}`,
+    );
   if (input.dtype !== other.dtype)
-    throw new DTypeError(`dot: expected both vectors to have the same dtype, but found ${input.dtype} and ${other.dtype}`);
+    throw new DTypeError(
+      `dot: expected both vectors to have the same dtype, but found ${input.dtype} and ${other.dtype}`,
+    );
   const x = input.detach();
   const out = x.mul(other.detach()).sum({ dtype: x.dtype });
   record("DotBackward0", out, [
@@ -167,7 +182,8 @@ export function matmul(input: Tensor, ...args: ArgsOf<typeof MATMUL>): Tensor {
   checkTensor("matmul", "other", other);
   const ra = input.dim();
   const rb = other.dim();
-  if (ra === 0 || rb === 0) throw new ShapeError("matmul: both arguments need to be at least 1-dimensional; multiply scalars with mul()");
+  if (ra === 0 || rb === 0)
+    throw new ShapeError("matmul: both arguments need to be at least 1-dimensional; multiply scalars with mul()");
   const ka = input.shape[ra - 1]!;
   const kb = other.shape[rb === 1 ? 0 : rb - 2]!;
   if (ka !== kb)
@@ -212,7 +228,11 @@ export function addmm(input: Tensor, ...args: ArgsOf<typeof ADDMM>): Tensor {
   return addProduct("AddmmBackward0", "addmm", input, mat1, mat2, [], beta, alpha);
 }
 
-const BADDBMM = signature<{ batch1: Tensor; batch2: Tensor } & Scaled>()("baddbmm", ["batch1", "batch2"], ["beta", "alpha"]);
+const BADDBMM = signature<{ batch1: Tensor; batch2: Tensor } & Scaled>()(
+  "baddbmm",
+  ["batch1", "batch2"],
+  ["beta", "alpha"],
+);
 
 /** `beta * input + alpha * (batch1 @ batch2)`. */
 export function baddbmm(input: Tensor, ...args: ArgsOf<typeof BADDBMM>): Tensor {
@@ -223,19 +243,28 @@ export function baddbmm(input: Tensor, ...args: ArgsOf<typeof BADDBMM>): Tensor 
   return addProduct("BaddbmmBackward0", "baddbmm", input, batch1, batch2, [batch1.shape[0]!], beta, alpha);
 }
 
-function addProduct(entry: string, name: string, input: Tensor, a: Tensor, b: Tensor, batch: number[], beta: number, alpha: number): Tensor {
+function addProduct(
+  entry: string,
+  name: string,
+  input: Tensor,
+  a: Tensor,
+  b: Tensor,
+  batch: number[],
+  beta: number,
+  alpha: number,
+): Tensor {
   const raw = product(name, a, b, batch);
   const dtype = promoteTypes(raw.dtype, input.dtype);
   const target = broadcastShapes(name, input.shape, raw.shape);
   if (target.length !== raw.dim() || numel(target) !== raw.numel())
-    throw new ShapeError(`${name}: the input of shape ${showShape(input.shape)} does not expand to ${showShape(raw.shape)}`);
+    throw new ShapeError(
+      `${name}: the input of shape ${showShape(input.shape)} does not expand to ${showShape(raw.shape)}`,
+    );
   const scaled = alpha === 1 ? raw : raw.mul(alpha);
   let out: Tensor;
   if (beta === 0) out = alpha === 1 ? raw : scaled;
-  else if (beta === 1)
-    out = elementwise("add", 1, [input, scaled], dtype, dtype, (k, [x, y]) => k.add(x!, y!));
-  else
-    out = elementwise("addBeta", 2, [input, scaled, beta], dtype, dtype, (k, [x, y, s]) => k.add(k.mul(x!, s!), y!));
+  else if (beta === 1) out = elementwise("add", 1, [input, scaled], dtype, dtype, (k, [x, y]) => k.add(x!, y!));
+  else out = elementwise("addBeta", 2, [input, scaled, beta], dtype, dtype, (k, [x, y, s]) => k.add(k.mul(x!, s!), y!));
   const factor = (g: Tensor, s: number): Tensor => (s === 1 ? g : g.mul(s));
   recordOperands(entry, out, [
     wrt(input, [], (g) => factor(g, beta)),

@@ -23,7 +23,14 @@ function reducedShape(shape: readonly number[], dims: readonly number[], keepdim
 const IDENTITY: Partial<Record<ReduceKind, number>> = { sum: 0, prod: 1, any: 0, all: 1 };
 
 /** Combines over `dims`, off the tape. */
-export function reduce(name: string, kind: ReduceKind, input: Tensor, dims: readonly number[], keepdim: boolean, dtype: DType): Tensor {
+export function reduce(
+  name: string,
+  kind: ReduceKind,
+  input: Tensor,
+  dims: readonly number[],
+  keepdim: boolean,
+  dtype: DType,
+): Tensor {
   const { shape, strides, offset } = input.impl;
   const target = reducedShape(shape, dims, keepdim);
   const isArg = kind === "argmax" || kind === "argmin";
@@ -32,7 +39,9 @@ export function reduce(name: string, kind: ReduceKind, input: Tensor, dims: read
   if (count === 0) {
     const identity = IDENTITY[kind];
     if (identity === undefined && numel(target) > 0)
-      throw new ShapeError(`${name}: expected reduction dims ${showShape(dims)} to have non-zero size, got shape ${showShape(shape)}`);
+      throw new ShapeError(
+        `${name}: expected reduction dims ${showShape(dims)} to have non-zero size, got shape ${showShape(shape)}`,
+      );
     return input.newFull(target, identity ?? 0, { dtype });
   }
   if (count === 1) {
@@ -43,11 +52,15 @@ export function reduce(name: string, kind: ReduceKind, input: Tensor, dims: read
   }
   const order = [...shape.map((_, d) => d).filter((d) => !dims.includes(d)), ...dims];
   const view = { shape: order.map((d) => shape[d]!), strides: order.map((d) => strides[d]!), offset };
-  const source = isArg || input.dtype === dtype ? input : convertCopy(aliasOf(input, { shape, strides, offset }), dtype);
+  const source =
+    isArg || input.dtype === dtype ? input : convertCopy(aliasOf(input, { shape, strides, offset }), dtype);
   const arg =
     source === input
       ? { node: input.impl.storage.node, view }
-      : { node: source.impl.storage.node, view: { ...view, strides: order.map((d) => source.impl.strides[d]!), offset: 0 } };
+      : {
+          node: source.impl.storage.node,
+          view: { ...view, strides: order.map((d) => source.impl.strides[d]!), offset: 0 },
+        };
   const op: ReduceOp = {
     kind: "reduce",
     key: `${kind}/${shape.join(",")}/${dims.join(",")}`,
@@ -94,7 +107,11 @@ export function sum(input: Tensor, ...args: ArgsOf<typeof SUM>): Tensor {
   return out;
 }
 
-const NANSUM = signature<{ dim?: Dims; keepdim?: boolean; dtype?: DType | null }>()("nansum", ["dim", "keepdim"], ["dtype"]);
+const NANSUM = signature<{ dim?: Dims; keepdim?: boolean; dtype?: DType | null }>()(
+  "nansum",
+  ["dim", "keepdim"],
+  ["dtype"],
+);
 
 /** Sum that counts NaN as zero. */
 export function nansum(input: Tensor, ...args: ArgsOf<typeof NANSUM>): Tensor {
@@ -102,7 +119,11 @@ export function nansum(input: Tensor, ...args: ArgsOf<typeof NANSUM>): Tensor {
   return sum(isFloat(input.dtype) ? input.maskedFill(input.isnan(), 0) : input, options);
 }
 
-const MEAN = signature<{ dim?: Dims; keepdim?: boolean; dtype?: DType | null }>()("mean", ["dim", "keepdim"], ["dtype"]);
+const MEAN = signature<{ dim?: Dims; keepdim?: boolean; dtype?: DType | null }>()(
+  "mean",
+  ["dim", "keepdim"],
+  ["dtype"],
+);
 
 /** Mean of all elements, or over `dim`, of floats. */
 export function mean(input: Tensor, ...args: ArgsOf<typeof MEAN>): Tensor {
@@ -119,13 +140,18 @@ export function mean(input: Tensor, ...args: ArgsOf<typeof MEAN>): Tensor {
   return out;
 }
 
-const PROD = signature<{ dim?: number | null; keepdim?: boolean; dtype?: DType | null }>()("prod", ["dim", "keepdim"], ["dtype"]);
+const PROD = signature<{ dim?: number | null; keepdim?: boolean; dtype?: DType | null }>()(
+  "prod",
+  ["dim", "keepdim"],
+  ["dtype"],
+);
 
 /** Product of all elements, or over one dimension. Integers and bool multiply to int32. */
 export function prod(input: Tensor, ...args: ArgsOf<typeof PROD>): Tensor {
   const { dim = null, keepdim = false, dtype } = parse(PROD, args);
   const x = dtype != null && dtype !== input.dtype && isFloat(dtype) ? input.to(dtype) : input;
-  const dims = dim === null ? wrapDims("prod", null, x.dim()) : [wrapDim("prod", dim, x.dim())].filter(() => x.dim() > 0);
+  const dims =
+    dim === null ? wrapDims("prod", null, x.dim()) : [wrapDim("prod", dim, x.dim())].filter(() => x.dim() > 0);
   const out = reduce("prod", "prod", x, dims, keepdim, dtype ?? sumType(x.dtype));
   const shape = [...x.shape];
   record(dim === null ? "ProdBackward0" : "ProdBackward1", out, [
@@ -150,7 +176,9 @@ function exclusiveProducts(x: Tensor): Tensor {
   if (n <= 1) return x.onesLike();
   const ones = x.narrow(-1, 0, 1).onesLike();
   const before = cat([ones, x.narrow(-1, 0, n - 1)], -1).cumprod(-1);
-  const after = cat([ones, x.flip(-1).narrow(-1, 0, n - 1)], -1).cumprod(-1).flip(-1);
+  const after = cat([ones, x.flip(-1).narrow(-1, 0, n - 1)], -1)
+    .cumprod(-1)
+    .flip(-1);
   return before.mul(after);
 }
 
@@ -167,7 +195,11 @@ export function amin(input: Tensor, ...args: ArgsOf<typeof AMIN>): Tensor {
   return extremes("amin", input, parse(AMIN, args));
 }
 
-function extremes(name: "amax" | "amin", input: Tensor, { dim = null, keepdim = false }: { dim?: Dims; keepdim?: boolean }): Tensor {
+function extremes(
+  name: "amax" | "amin",
+  input: Tensor,
+  { dim = null, keepdim = false }: { dim?: Dims; keepdim?: boolean },
+): Tensor {
   const dims = wrapDims(name, dim, input.dim());
   const out = extremeValue(name, input, dims, keepdim);
   const shape = [...input.shape];
@@ -177,7 +209,14 @@ function extremes(name: "amax" | "amin", input: Tensor, { dim = null, keepdim = 
   return out;
 }
 
-function shareAmongEqual(g: Tensor, x: Tensor, y: Tensor, shape: readonly number[], dims: readonly number[], keepdim: boolean): Tensor {
+function shareAmongEqual(
+  g: Tensor,
+  x: Tensor,
+  y: Tensor,
+  shape: readonly number[],
+  dims: readonly number[],
+  keepdim: boolean,
+): Tensor {
   const mask = x.eq(keepDims(y, shape, dims, keepdim));
   const count = mask.sum([...dims], true);
   return keepDims(g, shape, dims, keepdim).div(count).mul(mask);
@@ -215,7 +254,13 @@ export function extremeAlong(name: "max" | "min", input: Tensor, dim: number, ke
 }
 
 /** Gradients of values taken at one index along a dimension, put back there. */
-export function intoPositions(g: Tensor, index: Tensor, shape: readonly number[], dim: number, keepdim: boolean): Tensor {
+export function intoPositions(
+  g: Tensor,
+  index: Tensor,
+  shape: readonly number[],
+  dim: number,
+  keepdim: boolean,
+): Tensor {
   if (shape.length === 0) return g;
   const at = keepdim ? index : index.unsqueeze(dim);
   const grad = keepdim ? g : g.unsqueeze(dim);
@@ -244,13 +289,23 @@ const ARGMIN = signature<{ dim?: number | null; keepdim?: boolean }>()("argmin",
 /** Position (int32) of the first largest element: in the flattened tensor, or along `dim`. NaN counts as largest. */
 export function argmax(input: Tensor, ...args: ArgsOf<typeof ARGMAX>): Tensor {
   const { dim = null, keepdim = false } = parse(ARGMAX, args);
-  return argExtreme("argmax", input, dim === null ? wrapDims("argmax", null, input.dim()) : oneDim("argmax", dim, input), keepdim);
+  return argExtreme(
+    "argmax",
+    input,
+    dim === null ? wrapDims("argmax", null, input.dim()) : oneDim("argmax", dim, input),
+    keepdim,
+  );
 }
 
 /** Position (int32) of the first smallest element: in the flattened tensor, or along `dim`. NaN counts as smallest. */
 export function argmin(input: Tensor, ...args: ArgsOf<typeof ARGMIN>): Tensor {
   const { dim = null, keepdim = false } = parse(ARGMIN, args);
-  return argExtreme("argmin", input, dim === null ? wrapDims("argmin", null, input.dim()) : oneDim("argmin", dim, input), keepdim);
+  return argExtreme(
+    "argmin",
+    input,
+    dim === null ? wrapDims("argmin", null, input.dim()) : oneDim("argmin", dim, input),
+    keepdim,
+  );
 }
 
 function oneDim(name: string, dim: number, input: Tensor): number[] {
@@ -287,7 +342,8 @@ const STD = signature<Spread>()("std", ["dim", "unbiased", "keepdim"], ["correct
 function spreadOptions(name: string, { dim = null, unbiased, keepdim = false, correction }: Spread, rank: number) {
   // var(unbiased) is a form of its own: a boolean in the place of dim.
   const flag = typeof dim === "boolean" ? dim : unbiased;
-  if (flag !== undefined && correction != null) throw new ArgumentError(`${name}: give unbiased or correction, not both`);
+  if (flag !== undefined && correction != null)
+    throw new ArgumentError(`${name}: give unbiased or correction, not both`);
   return {
     dims: wrapDims(name, typeof dim === "boolean" ? null : dim, rank),
     keepdim,
@@ -303,7 +359,14 @@ export function var_(input: Tensor, ...args: ArgsOf<typeof VAR>): Tensor {
   const freedom = Math.max(numel(dims.map((d) => shape[d]!)) - correction, 0);
   const out = varianceValue(input, dims, keepdim, freedom);
   record("VarBackward0", out, [
-    [input, [input], (g, x) => keepDims(g, shape, dims, keepdim).mul(2 / freedom).mul(x.sub(x.mean([...dims], true)))],
+    [
+      input,
+      [input],
+      (g, x) =>
+        keepDims(g, shape, dims, keepdim)
+          .mul(2 / freedom)
+          .mul(x.sub(x.mean([...dims], true))),
+    ],
   ]);
   return out;
 }
@@ -329,7 +392,9 @@ export function std(input: Tensor, ...args: ArgsOf<typeof STD>): Tensor {
       [input, out],
       (g, x, y) => {
         const slope = g.div(y.mul(2)).maskedFill(y.eq(0), 0);
-        return keepDims(slope, shape, dims, keepdim).mul(2 / freedom).mul(x.sub(x.mean([...dims], true)));
+        return keepDims(slope, shape, dims, keepdim)
+          .mul(2 / freedom)
+          .mul(x.sub(x.mean([...dims], true)));
       },
     ],
   ]);
@@ -372,7 +437,12 @@ export function logsumexp(input: Tensor, ...args: ArgsOf<typeof LOGSUMEXP>): Ten
 function logsumexpValue(x: Tensor, dims: readonly number[], keepdim: boolean): Tensor {
   const top = x.amax([...dims], true);
   const base = top.maskedFill(top.abs().eq(Infinity), 0);
-  const total = x.sub(base).exp().sum([...dims], true).log().add(base);
+  const total = x
+    .sub(base)
+    .exp()
+    .sum([...dims], true)
+    .log()
+    .add(base);
   return keepdim ? total : total.reshape(reducedShape(x.shape, dims, false));
 }
 
@@ -383,30 +453,39 @@ export function countNonzero(input: Tensor, ...args: ArgsOf<typeof COUNT_NONZERO
   return input.ne(0).sum(parse(COUNT_NONZERO, args).dim ?? null);
 }
 
-const NORM = signature<{ p?: number | "fro" | "nuc"; dim?: Dims; keepdim?: boolean; dtype?: DType | null }>()(
-  "norm",
-  ["p", "dim", "keepdim", "dtype"],
-);
+const NORM = signature<{ p?: number | "fro" | "nuc"; dim?: Dims; keepdim?: boolean; dtype?: DType | null }>()("norm", [
+  "p",
+  "dim",
+  "keepdim",
+  "dtype",
+]);
 
 /** Vector norm of all elements or over `dim`: p = 2 (`"fro"`) by default; 0, 1, Infinity, -Infinity and any other. */
 export function norm(input: Tensor, ...args: ArgsOf<typeof NORM>): Tensor {
   const { p = "fro", dim = null, keepdim = false, dtype } = parse(NORM, args);
   const x = dtype != null && dtype !== input.dtype ? input.to(dtype) : input;
-  if (category(x.dtype) !== 2) throw new DTypeError(`norm: expected a floating point tensor, got ${x.dtype}; convert it with .to("float32")`);
-  if (p === "nuc") throw new ArgumentError('norm: p = "nuc" is a matrix norm, which needs singular values; use a number or "fro"');
+  if (category(x.dtype) !== 2)
+    throw new DTypeError(`norm: expected a floating point tensor, got ${x.dtype}; convert it with .to("float32")`);
+  if (p === "nuc")
+    throw new ArgumentError('norm: p = "nuc" is a matrix norm, which needs singular values; use a number or "fro"');
   return vectorNorm("NormBackward", x, p === "fro" ? 2 : p, dim, keepdim);
 }
 
 /** `(sum |x|^p)^(1/p)` and its limits. */
 export function vectorNorm(name: string, input: Tensor, p: number, dim: Dims, keepdim: boolean): Tensor {
-  if (typeof p !== "number" || Number.isNaN(p)) throw new ArgumentError(`norm: p must be a number or "fro", got ${String(p)}`);
+  if (typeof p !== "number" || Number.isNaN(p))
+    throw new ArgumentError(`norm: p must be a number or "fro", got ${String(p)}`);
   const dims = wrapDims("norm", dim, input.dim());
   const shape = [...input.shape];
   const x = input.detach();
   const out = normValue(x, p, dims, keepdim);
   const entry = name === "NormBackward" ? (dim === null && !keepdim ? "NormBackward0" : "NormBackward1") : name;
   record(entry, out, [
-    [input, [input, out], (g, v, y) => normSlope(keepDims(g, shape, dims, keepdim), v, keepDims(y, shape, dims, keepdim), p, dims)],
+    [
+      input,
+      [input, out],
+      (g, v, y) => normSlope(keepDims(g, shape, dims, keepdim), v, keepDims(y, shape, dims, keepdim), p, dims),
+    ],
   ]);
   return out;
 }
@@ -419,7 +498,11 @@ function normValue(x: Tensor, p: number, dims: readonly number[], keepdim: boole
   const empty = numel(dims.map((d) => x.shape[d]!)) === 0;
   if (p === Infinity) return empty ? x.sum(over, keepdim) : x.abs().amax(over, keepdim);
   if (p === -Infinity) return x.abs().amin(over, keepdim);
-  return x.abs().pow(p).sum(over, keepdim).pow(1 / p);
+  return x
+    .abs()
+    .pow(p)
+    .sum(over, keepdim)
+    .pow(1 / p);
 }
 
 /** Derivative of a norm, zero where the norm is. */
@@ -432,7 +515,10 @@ function normSlope(g: Tensor, x: Tensor, y: Tensor, p: number, dims: readonly nu
     return x.sign().mul(g.div(hit.sum([...dims], true)).mul(hit));
   }
   if (p < 1) {
-    const powered = x.sign().mul(x.abs().pow(p - 1)).maskedFill(x.eq(0), 0);
+    const powered = x
+      .sign()
+      .mul(x.abs().pow(p - 1))
+      .maskedFill(x.eq(0), 0);
     return powered.mul(g.mul(y.pow(1 - p)));
   }
   if (p < 2) {

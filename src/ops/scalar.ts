@@ -6,7 +6,6 @@
 import type { Builder, Value } from "../graph/builder.ts";
 import type { Primitive } from "../graph/kernel.ts";
 import type { Tensor } from "../tensor.ts";
-import { unary } from "./elementwise.ts";
 
 /** How an operation of one operand computes and differentiates. */
 export interface UnaryRow {
@@ -42,9 +41,6 @@ const rounding =
 function isFloatValue(b: Builder, x: Value): boolean {
   return b.type(x) === "f" || b.type(x) === "d";
 }
-
-/** Derivative of digamma. */
-const trigamma = (x: Tensor): Tensor => unary("trigamma", x);
 
 const SQRT_HALF = Math.SQRT1_2;
 /** sqrt(2 / pi) */
@@ -114,32 +110,64 @@ export const UNARY = {
   sinh: { result: "float", cost: 6, lower: prim("sinh"), saves: "x", grad: (g, x) => g.mul(x.cosh()) },
   cosh: { result: "float", cost: 6, lower: prim("cosh"), saves: "x", grad: (g, x) => g.mul(x.sinh()) },
   tanh: { result: "float", cost: 5, lower: prim("tanh"), saves: "y", grad: (g, y) => g.mul(y.square().neg().add(1)) },
-  asinh: { result: "float", cost: 6, lower: prim("asinh"), saves: "x", grad: (g, x) => g.mul(x.square().add(1).rsqrt()) },
-  acosh: { result: "float", cost: 6, lower: prim("acosh"), saves: "x", grad: (g, x) => g.mul(x.square().sub(1).rsqrt()) },
+  asinh: {
+    result: "float",
+    cost: 6,
+    lower: prim("asinh"),
+    saves: "x",
+    grad: (g, x) => g.mul(x.square().add(1).rsqrt()),
+  },
+  acosh: {
+    result: "float",
+    cost: 6,
+    lower: prim("acosh"),
+    saves: "x",
+    grad: (g, x) => g.mul(x.square().sub(1).rsqrt()),
+  },
   atanh: { result: "float", cost: 6, lower: prim("atanh"), saves: "x", grad: (g, x) => g.div(x.square().neg().add(1)) },
   erf: {
     result: "float",
     cost: 8,
     lower: prim("erf"),
     saves: "x",
-    grad: (g, x) => g.mul(x.square().neg().exp().mul(2 / Math.sqrt(Math.PI))),
+    grad: (g, x) =>
+      g.mul(
+        x
+          .square()
+          .neg()
+          .exp()
+          .mul(2 / Math.sqrt(Math.PI)),
+      ),
   },
   erfc: {
     result: "float",
     cost: 8,
     lower: prim("erfc"),
     saves: "x",
-    grad: (g, x) => g.mul(x.square().neg().exp().mul(-2 / Math.sqrt(Math.PI))),
+    grad: (g, x) =>
+      g.mul(
+        x
+          .square()
+          .neg()
+          .exp()
+          .mul(-2 / Math.sqrt(Math.PI)),
+      ),
   },
   erfinv: {
     result: "float",
     cost: 10,
     lower: prim("erfinv"),
     saves: "y",
-    grad: (g, y) => g.mul(y.square().exp().mul(Math.sqrt(Math.PI) / 2)),
+    grad: (g, y) =>
+      g.mul(
+        y
+          .square()
+          .exp()
+          .mul(Math.sqrt(Math.PI) / 2),
+      ),
   },
   lgamma: { result: "float", cost: 12, lower: prim("lgamma"), saves: "x", grad: (g, x) => g.mul(x.digamma()) },
-  digamma: { result: "float", cost: 12, lower: prim("digamma"), saves: "x", grad: (g, x) => g.mul(trigamma(x)) },
+  digamma: { result: "float", cost: 12, lower: prim("digamma"), saves: "x", grad: (g, x) => g.mul(x.polygamma(1)) },
   /** Derivative of digamma: sum over k of 1 / (x + k)^2, by recurrence to large arguments and their asymptotic series. */
   trigamma: {
     result: "float",
@@ -165,7 +193,8 @@ export const UNARY = {
       const reflected = b.sub(b.div(b.lit(Math.PI * Math.PI, x), b.mul(s, s)), value);
       return b.select(low, reflected, value);
     },
-    saves: "nothing",
+    saves: "x",
+    grad: (g, x) => g.mul(x.polygamma(2)),
     backward: "PolygammaBackward0",
   },
   sigmoid: {
@@ -200,12 +229,15 @@ export const UNARY = {
   gelu: {
     result: "float",
     cost: 10,
-    lower: (b, x) =>
-      b.mul(b.mul(x, b.lit(0.5, x)), b.add(b.lit(1, x), b.un("erf", b.mul(x, b.lit(SQRT_HALF, x))))),
+    lower: (b, x) => b.mul(b.mul(x, b.lit(0.5, x)), b.add(b.lit(1, x), b.un("erf", b.mul(x, b.lit(SQRT_HALF, x))))),
     saves: "x",
     grad: (g, x) => {
       const cdf = x.mul(SQRT_HALF).erf().add(1).mul(0.5);
-      const pdf = x.square().mul(-0.5).exp().mul(1 / Math.sqrt(2 * Math.PI));
+      const pdf = x
+        .square()
+        .mul(-0.5)
+        .exp()
+        .mul(1 / Math.sqrt(2 * Math.PI));
       return g.mul(cdf.add(x.mul(pdf)));
     },
   },
@@ -221,7 +253,11 @@ export const UNARY = {
     saves: "x",
     grad: (g, x) => {
       const t = x.add(x.pow(3).mul(GELU_CUBIC)).mul(GELU_SCALE).tanh();
-      const inner = x.square().mul(3 * GELU_CUBIC).add(1).mul(GELU_SCALE);
+      const inner = x
+        .square()
+        .mul(3 * GELU_CUBIC)
+        .add(1)
+        .mul(GELU_SCALE);
       const slope = t.square().neg().add(1).mul(inner).mul(x).mul(0.5);
       return g.mul(t.add(1).mul(0.5).add(slope));
     },

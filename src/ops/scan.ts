@@ -18,9 +18,14 @@ function scan(input: Tensor, dim: number, kind: "sum" | "prod", dtype: DType): T
   const outStrides = contiguousStrides(shape);
   const without = (list: readonly number[]): number[] => list.filter((_, d) => d !== dim);
   const ints = [
-    shape[dim]!, ...without(shape),
-    strides[dim]!, ...without(strides), offset,
-    outStrides[dim]!, ...without(outStrides), 0,
+    shape[dim]!,
+    ...without(shape),
+    strides[dim]!,
+    ...without(strides),
+    offset,
+    outStrides[dim]!,
+    ...without(outStrides),
+    0,
   ];
   const op: RoutineOp = {
     kind: "routine",
@@ -100,7 +105,8 @@ const TRIL = signature<{ diagonal?: number }>()("tril", ["diagonal"]);
 const TRIU = signature<{ diagonal?: number }>()("triu", ["diagonal"]);
 
 function cut(name: "tril" | "triu", input: Tensor, diagonal: number): Tensor {
-  if (input.dim() < 2) throw new ShapeError(`${name}: input tensor must have at least 2 dimensions, got shape ${showShape(input.shape)}`);
+  if (input.dim() < 2)
+    throw new ShapeError(`${name}: input tensor must have at least 2 dimensions, got shape ${showShape(input.shape)}`);
   const out = triangle(input, diagonal, name === "tril");
   record(name === "tril" ? "TrilBackward0" : "TriuBackward0", out, [[input, [], (g) => cut(name, g, diagonal)]]);
   return out;

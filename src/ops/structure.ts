@@ -34,7 +34,12 @@ function linkView(out: Tensor, input: Tensor, again: (t: Tensor) => Tensor, kind
   const { base, replay } = impl;
   out.impl.base = base ?? input;
   out.impl.replay = base === null || replay === null ? again : (t) => again(replay(t));
-  out.impl.viewKind = base !== null && impl.viewKind !== "view" ? impl.viewKind : kind === "view" && !isGradEnabled() ? "no-grad-view" : kind;
+  out.impl.viewKind =
+    base !== null && impl.viewKind !== "view"
+      ? impl.viewKind
+      : kind === "view" && !isGradEnabled()
+        ? "no-grad-view"
+        : kind;
   out.impl.seenVersion = impl.storage.version;
 }
 
@@ -60,11 +65,15 @@ function inferShape(op: string, sizes: readonly number[], count: number, input: 
   const result = [...sizes];
   if (unknown >= 0) {
     if (known === 0)
-      throw new ShapeError(`${op}: cannot reshape ${showShape(input)} into ${showShape(sizes)}: the size of -1 would be ambiguous`);
+      throw new ShapeError(
+        `${op}: cannot reshape ${showShape(input)} into ${showShape(sizes)}: the size of -1 would be ambiguous`,
+      );
     result[unknown] = count / known;
   }
   if (numel(result) !== count || (unknown >= 0 && !Number.isInteger(result[unknown])))
-    throw new ShapeError(`${op}: shape ${showShape(sizes)} is invalid for input of shape ${showShape(input)} (${count} elements)`);
+    throw new ShapeError(
+      `${op}: shape ${showShape(sizes)} is invalid for input of shape ${showShape(input)} (${count} elements)`,
+    );
   return result;
 }
 
@@ -89,7 +98,13 @@ export function view(input: Tensor, ...size: Sizes): Tensor {
         `${showShape(input.impl.strides)} (at least one dimension spans across two subspaces). Use reshape(...) instead.`,
     );
   const before = [...input.shape];
-  return makeView("ViewBackward0", input, { shape, strides, offset: input.impl.offset }, (t) => t.view(shape), (g) => g.reshape(before));
+  return makeView(
+    "ViewBackward0",
+    input,
+    { shape, strides, offset: input.impl.offset },
+    (t) => t.view(shape),
+    (g) => g.reshape(before),
+  );
 }
 
 /** The same elements under another shape: a view where possible, else a copy. */
@@ -192,7 +207,10 @@ export function transpose(input: Tensor, ...args: ArgsOf<typeof TRANSPOSE>): Ten
 /** The transpose of a matrix; tensors of fewer dimensions are left as they are. */
 export function t(input: Tensor): Tensor {
   const rank = input.dim();
-  if (rank > 2) throw new ShapeError(`t: expects a tensor with at most 2 dimensions, but this one has ${rank}; use transpose() or mT`);
+  if (rank > 2)
+    throw new ShapeError(
+      `t: expects a tensor with at most 2 dimensions, but this one has ${rank}; use transpose() or mT`,
+    );
   return rank < 2 ? swapView("TBackward0", input, 0, 0) : swapView("TBackward0", input, 0, 1);
 }
 
@@ -205,13 +223,16 @@ export function adjointDims(input: Tensor): Tensor {
 
 /** All dimensions in reverse order. */
 export function reverseDims(input: Tensor): Tensor {
-  return permute(input, Array.from({ length: input.dim() }, (_, d) => input.dim() - 1 - d));
+  return permute(
+    input,
+    Array.from({ length: input.dim() }, (_, d) => input.dim() - 1 - d),
+  );
 }
 
-const MOVEDIM = signature<{ source: number | readonly number[]; destination: number | readonly number[] }>()("movedim", [
-  "source",
-  "destination",
-]);
+const MOVEDIM = signature<{ source: number | readonly number[]; destination: number | readonly number[] }>()(
+  "movedim",
+  ["source", "destination"],
+);
 
 /** Moves dimensions to other positions; the rest keep their order. */
 export function movedim(input: Tensor, ...args: ArgsOf<typeof MOVEDIM>): Tensor {
@@ -220,7 +241,9 @@ export function movedim(input: Tensor, ...args: ArgsOf<typeof MOVEDIM>): Tensor 
   const from = integers("movedim", "source", source).map((d) => wrapDim("movedim", d, rank));
   const to = integers("movedim", "destination", destination).map((d) => wrapDim("movedim", d, rank));
   if (from.length !== to.length || new Set(from).size !== from.length || new Set(to).size !== to.length)
-    throw new ShapeError(`movedim: source ${showShape(from)} and destination ${showShape(to)} must be as many distinct dims`);
+    throw new ShapeError(
+      `movedim: source ${showShape(from)} and destination ${showShape(to)} must be as many distinct dims`,
+    );
   const order = new Array<number>(rank).fill(-1);
   from.forEach((d, i) => (order[to[i]!] = d));
   const rest = Array.from({ length: rank }, (_, d) => d).filter((d) => !from.includes(d));
@@ -229,12 +252,16 @@ export function movedim(input: Tensor, ...args: ArgsOf<typeof MOVEDIM>): Tensor 
 }
 
 /** Dimensions of size one removed: all of them, or those given (others are left alone). */
-export function squeeze(input: Tensor, ...args: (number | readonly number[] | { dim?: number | readonly number[] } | null | undefined)[]): Tensor {
+export function squeeze(
+  input: Tensor,
+  ...args: (number | readonly number[] | { dim?: number | readonly number[] } | null | undefined)[]
+): Tensor {
   const { values, options } = splitOptions<{ dim: number | readonly number[] }>("squeeze", args, ["dim"]);
   const given = options.dim ?? (values.length > 0 ? values[0] : null);
   const rank = input.dim();
   const { shape, strides, offset } = input.impl;
-  const dims = given == null ? null : new Set(integers("squeeze", "dim", given).map((d) => wrapDim("squeeze", d, rank)));
+  const dims =
+    given == null ? null : new Set(integers("squeeze", "dim", given).map((d) => wrapDim("squeeze", d, rank)));
   const keep = shape.map((size, d) => size !== 1 || (dims !== null && !dims.has(d)));
   const before = [...shape];
   const after = shape.filter((_, d) => keep[d]);
@@ -257,7 +284,11 @@ export function unsqueeze(input: Tensor, ...args: ArgsOf<typeof UNSQUEEZE>): Ten
   return makeView(
     "UnsqueezeBackward0",
     input,
-    { shape: [...shape.slice(0, dim), 1, ...shape.slice(dim)], strides: [...strides.slice(0, dim), step, ...strides.slice(dim)], offset },
+    {
+      shape: [...shape.slice(0, dim), 1, ...shape.slice(dim)],
+      strides: [...strides.slice(0, dim), step, ...strides.slice(dim)],
+      offset,
+    },
     (x) => x.unsqueeze(dim),
     (g) => g.squeeze(dim),
   );
@@ -269,7 +300,9 @@ export function expand(input: Tensor, ...size: Sizes): Tensor {
   const { shape, strides, offset } = input.impl;
   const lead = sizes.length - shape.length;
   if (lead < 0)
-    throw new ShapeError(`expand: the number of sizes provided (${sizes.length}) must be at least the number of dimensions (${shape.length})`);
+    throw new ShapeError(
+      `expand: the number of sizes provided (${sizes.length}) must be at least the number of dimensions (${shape.length})`,
+    );
   const target = sizes.map((n, d) => {
     if (n !== -1) return n;
     if (d < lead) throw new ShapeError(`expand: -1 is not allowed in a leading, non-existing dimension ${d}`);
@@ -288,7 +321,13 @@ export function expand(input: Tensor, ...size: Sizes): Tensor {
     return 0;
   });
   const before = [...shape];
-  return makeView("ExpandBackward0", input, { shape: target, strides: steps, offset }, (x) => x.expand(target), (g) => g.sumToSize(before));
+  return makeView(
+    "ExpandBackward0",
+    input,
+    { shape: target, strides: steps, offset },
+    (x) => x.expand(target),
+    (g) => g.sumToSize(before),
+  );
 }
 
 /** `expand` to another tensor's shape. */
@@ -313,7 +352,9 @@ export function select(input: Tensor, ...args: ArgsOf<typeof SELECT>): Tensor {
   const n = shape[dim]!;
   checkInteger("select", "index", given);
   if (given < -n || given >= n)
-    throw new ShapeError(`select: index ${given} out of range for tensor of size ${showShape(shape)} at dimension ${dim}`);
+    throw new ShapeError(
+      `select: index ${given} out of range for tensor of size ${showShape(shape)} at dimension ${dim}`,
+    );
   const index = given < 0 ? given + n : given;
   const without = <T>(list: readonly T[]): T[] => list.filter((_, d) => d !== dim);
   const again = (x: Tensor): Tensor => x.select(dim, index);
@@ -331,7 +372,8 @@ export function select(input: Tensor, ...args: ArgsOf<typeof SELECT>): Tensor {
 function sliceView(input: Tensor, dim: number, start: number | null, end: number | null, step: number): Tensor {
   const { shape, strides, offset } = input.impl;
   const n = shape[dim]!;
-  if (!Number.isInteger(step) || step <= 0) throw new ArgumentError(`slice: step must be a positive integer, got ${step}; use flip() to reverse`);
+  if (!Number.isInteger(step) || step <= 0)
+    throw new ArgumentError(`slice: step must be a positive integer, got ${step}; use flip() to reverse`);
   const clip = (value: number): number => Math.min(Math.max(value < 0 ? value + n : value, 0), n);
   const from = clip(checkInteger("slice", "start", start ?? 0));
   const to = Math.max(clip(checkInteger("slice", "end", end ?? n)), from);
@@ -342,13 +384,22 @@ function sliceView(input: Tensor, dim: number, start: number | null, end: number
   return makeView(
     "SliceBackward0",
     input,
-    { shape: replace(shape, count), strides: replace(strides, strides[dim]! * step), offset: offset + (count > 0 ? from * strides[dim]! : 0) },
+    {
+      shape: replace(shape, count),
+      strides: replace(strides, strides[dim]! * step),
+      offset: offset + (count > 0 ? from * strides[dim]! : 0),
+    },
     again,
     (g) => intoZeros(g, before, again),
   );
 }
 
-const SLICE = signature<{ dim?: number; start?: number | null; end?: number | null; step?: number }>()("slice", ["dim", "start", "end", "step"]);
+const SLICE = signature<{ dim?: number; start?: number | null; end?: number | null; step?: number }>()("slice", [
+  "dim",
+  "start",
+  "end",
+  "step",
+]);
 
 /** Elements `start` to `end` (excluded) of a dimension, every `step`-th; bounds as in Python. */
 export function slice(input: Tensor, ...args: ArgsOf<typeof SLICE>): Tensor {
@@ -365,7 +416,8 @@ export function narrow(input: Tensor, ...args: ArgsOf<typeof NARROW>): Tensor {
   if (input.dim() === 0) throw new ShapeError("narrow: cannot be applied to a 0-dim tensor");
   const dim = wrapDim("narrow", givenDim, input.dim());
   const n = input.shape[dim]!;
-  if (!Number.isInteger(length) || length < 0) throw new ShapeError(`narrow: length must be a non-negative integer, got ${length}`);
+  if (!Number.isInteger(length) || length < 0)
+    throw new ShapeError(`narrow: length must be a non-negative integer, got ${length}`);
   const start = checkInteger("narrow", "start", given) < 0 ? given + n : given;
   if (start < 0 || start + length > n)
     throw new ShapeError(`narrow: start (${given}) + length (${length}) exceeds dimension size (${n})`);
@@ -383,7 +435,10 @@ export function diagonal(input: Tensor, ...args: ArgsOf<typeof DIAGONAL>): Tenso
   if (a === b) throw new ShapeError(`diagonal: dimensions cannot be identical ${dim1}, ${dim2}`);
   checkInteger("diagonal", "offset", offset);
   const { shape, strides, offset: first } = input.impl;
-  const count = Math.max(offset >= 0 ? Math.min(shape[a]!, shape[b]! - offset) : Math.min(shape[a]! + offset, shape[b]!), 0);
+  const count = Math.max(
+    offset >= 0 ? Math.min(shape[a]!, shape[b]! - offset) : Math.min(shape[a]! + offset, shape[b]!),
+    0,
+  );
   const without = <T>(list: readonly T[]): T[] => list.filter((_, d) => d !== a && d !== b);
   const start = count === 0 ? 0 : offset >= 0 ? offset * strides[b]! : -offset * strides[a]!;
   const again = (x: Tensor): Tensor => x.diagonal(offset, a, b);
@@ -391,7 +446,11 @@ export function diagonal(input: Tensor, ...args: ArgsOf<typeof DIAGONAL>): Tenso
   return makeView(
     "DiagonalBackward0",
     input,
-    { shape: [...without(shape), count], strides: [...without(strides), strides[a]! + strides[b]!], offset: first + start },
+    {
+      shape: [...without(shape), count],
+      strides: [...without(strides), strides[a]! + strides[b]!],
+      offset: first + start,
+    },
     again,
     (g) => intoZeros(g, before, again),
   );
@@ -467,7 +526,8 @@ const CHUNK = signature<{ chunks: number; dim?: number }>()("chunk", ["chunks", 
 /** At most `chunks` views of consecutive, equally large parts of a dimension (the last may be smaller). */
 export function chunk(input: Tensor, ...args: ArgsOf<typeof CHUNK>): Tensor[] {
   const { chunks, dim: given = 0 } = parse(CHUNK, args);
-  if (!Number.isInteger(chunks) || chunks <= 0) throw new ArgumentError(`chunk: chunks must be a positive integer, got ${chunks}`);
+  if (!Number.isInteger(chunks) || chunks <= 0)
+    throw new ArgumentError(`chunk: chunks must be a positive integer, got ${chunks}`);
   if (input.dim() === 0) throw new ShapeError("chunk: expects at least a 1-dimensional tensor");
   const dim = wrapDim("chunk", given, input.dim());
   const n = input.shape[dim]!;
@@ -485,7 +545,11 @@ export function unbind(input: Tensor, ...args: ArgsOf<typeof UNBIND>): Tensor[] 
   const { shape, strides, offset } = input.impl;
   const without = <T>(list: readonly T[]): T[] => list.filter((_, d) => d !== dim);
   const parts = Array.from({ length: shape[dim]! }, (_, i) => {
-    const part = aliasOf(input, { shape: without(shape), strides: without(strides), offset: offset + i * strides[dim]! });
+    const part = aliasOf(input, {
+      shape: without(shape),
+      strides: without(strides),
+      offset: offset + i * strides[dim]!,
+    });
     linkView(part, input, (x) => x.select(dim, i), "multi-output-view");
     return part;
   });
@@ -544,7 +608,8 @@ export function sumToSize(input: Tensor, ...size: Sizes): Tensor {
     else if (target[d - lead] !== n)
       throw new ShapeError(`sumToSize: size ${showShape(target)} is not expandable to ${showShape(input.shape)}`);
   });
-  if (lead < 0) throw new ShapeError(`sumToSize: size ${showShape(target)} is not expandable to ${showShape(input.shape)}`);
+  if (lead < 0)
+    throw new ShapeError(`sumToSize: size ${showShape(target)} is not expandable to ${showShape(input.shape)}`);
   const kept = dims.length === 0 ? input : input.sum(dims, true);
   return lead === 0 ? kept : kept.view(target);
 }

@@ -15,7 +15,14 @@ export interface AdamOptions {
   maximize: boolean;
 }
 
-const DEFAULTS: AdamOptions = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, amsgrad: false, maximize: false };
+const DEFAULTS: AdamOptions = {
+  lr: 1e-3,
+  betas: [0.9, 0.999],
+  eps: 1e-8,
+  weightDecay: 0,
+  amsgrad: false,
+  maximize: false,
+};
 
 /** Adam (Kingma and Ba, 2015), `torch.optim.Adam`: `new optim.Adam(params, { lr: 1e-3 })`. */
 export class Adam extends Optimizer<AdamOptions> {
@@ -31,8 +38,9 @@ export class Adam extends Optimizer<AdamOptions> {
     checkRange("Adam", "learning rate", lr, 0);
     checkRange("Adam", "epsilon value", eps, 0);
     checkRange("Adam", "weightDecay value", weightDecay, 0);
-    if (!Array.isArray(betas) || betas.length !== 2) throw new ArgumentError("Adam: betas must be an array of two numbers");
-    betas.forEach((b, i) => checkRange("Adam", `beta parameter at index ${i}`, b as number, 0, 1));
+    if (!Array.isArray(betas) || betas.length !== 2)
+      throw new ArgumentError("Adam: betas must be an array of two numbers");
+    betas.forEach((b, i) => checkRange("Adam", `beta parameter at index ${i}`, b, 0, 1));
   }
 
   protected override update(group: ParamGroup<AdamOptions>, p: Tensor, grad: Tensor, state: ParamState): void {

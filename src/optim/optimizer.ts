@@ -28,7 +28,9 @@ export abstract class Optimizer<O extends object> {
     this.#name = name;
     this.defaults = defaults;
     if (isTensor(params) || typeof (params as { [Symbol.iterator]?: unknown })[Symbol.iterator] !== "function")
-      throw new ArgumentError(`${name}: params must be an array (or other iterable) of tensors or of groups, such as model.parameters()`);
+      throw new ArgumentError(
+        `${name}: params must be an array (or other iterable) of tensors or of groups, such as model.parameters()`,
+      );
     const list = [...params];
     if (list.length === 0) throw new ArgumentError(`${name}: got an empty parameter list`);
     if (list.every(isTensor)) this.addParamGroup({ params: list } as { params: Tensor[] } & Partial<O>);
@@ -42,13 +44,17 @@ export abstract class Optimizer<O extends object> {
     const { params, ...options } = group;
     for (const key of Object.keys(options))
       if (!(key in this.defaults))
-        throw new ArgumentError(`${this.#name}: unknown option "${key}"; known are ${Object.keys(this.defaults).join(", ")}`);
+        throw new ArgumentError(
+          `${this.#name}: unknown option "${key}"; known are ${Object.keys(this.defaults).join(", ")}`,
+        );
     const tensors = isTensor(params) ? [params] : [...params];
     const known = new Set(this.paramGroups.flatMap((g) => g.params));
     for (const p of tensors) {
-      if (!isTensor(p)) throw new ArgumentError(`${this.#name}: can only optimize Tensors, but one of the params is ${typeof p}`);
+      if (!isTensor(p))
+        throw new ArgumentError(`${this.#name}: can only optimize Tensors, but one of the params is ${typeof p}`);
       if (!p.isLeaf) throw new ArgumentError(`${this.#name}: can't optimize a non-leaf Tensor`);
-      if (known.has(p)) throw new ArgumentError(`${this.#name}: some parameters appear in more than one parameter group`);
+      if (known.has(p))
+        throw new ArgumentError(`${this.#name}: some parameters appear in more than one parameter group`);
       known.add(p);
     }
     const merged = { ...this.defaults, ...options, params: tensors } as ParamGroup<O>;
@@ -145,7 +151,7 @@ export abstract class Optimizer<O extends object> {
     this.update(group, whole, grad, state);
     const { node } = whole.impl.storage;
     params.forEach((p, i) => {
-      p.impl.storage.bind(node, layout.starts[i]!);
+      p.impl.storage.bind(node, layout.starts[i]);
       p.impl.storage.version++;
     });
     for (const [name, value] of Object.entries(state)) {
@@ -180,12 +186,16 @@ export abstract class Optimizer<O extends object> {
   /** Goes on from a state taken before, for parameters in the same order. */
   loadStateDict(saved: OptimizerState<O>): void {
     if (saved.paramGroups.length !== this.paramGroups.length)
-      throw new ArgumentError(`loadStateDict: the saved state has ${saved.paramGroups.length} parameter groups, this optimiser ${this.paramGroups.length}`);
+      throw new ArgumentError(
+        `loadStateDict: the saved state has ${saved.paramGroups.length} parameter groups, this optimiser ${this.paramGroups.length}`,
+      );
     const params: Tensor[] = [];
     saved.paramGroups.forEach((group, i) => {
       const own = this.paramGroups[i]!;
       if (group.params.length !== own.params.length)
-        throw new ArgumentError(`loadStateDict: group ${i} has ${group.params.length} parameters in the saved state, ${own.params.length} here`);
+        throw new ArgumentError(
+          `loadStateDict: group ${i} has ${group.params.length} parameters in the saved state, ${own.params.length} here`,
+        );
       const { params: _, ...options } = group;
       Object.assign(own, options);
       params.push(...own.params);

@@ -51,20 +51,31 @@ export function packed(parts: readonly Tensor[], layout: Layout): Tensor {
 function commonNode(parts: readonly Tensor[], layout: Layout): Node | null {
   const { node } = parts[0]!.impl.storage;
   if (node.numel !== layout.total) return null;
-  const fits = parts.every(({ impl }, i) => impl.storage.node === node && impl.offset === layout.starts[i]! && isContiguous(impl.shape, impl.strides));
+  const fits = parts.every(
+    ({ impl }, i) =>
+      impl.storage.node === node && impl.offset === layout.starts[i]! && isContiguous(impl.shape, impl.strides),
+  );
   return fits ? node : null;
 }
 
 /** The parts as views of a whole. */
 export function partsOf(whole: Tensor, like: readonly Tensor[], layout: Layout): Tensor[] {
-  return like.map((part, i) => whole.narrow(0, layout.starts[i]!, part.numel()).view([...part.shape]).detach());
+  return like.map((part, i) =>
+    whole
+      .narrow(0, layout.starts[i]!, part.numel())
+      .view([...part.shape])
+      .detach(),
+  );
 }
 
 /** The whole that the parts are views of already, if they are. */
 export function wholeOf(parts: readonly Tensor[], layout: Layout): Tensor | null {
   const { storage } = parts[0]!.impl;
   if (storage.length !== layout.total || storage.start !== 0) return null;
-  const fits = parts.every(({ impl }, i) => impl.storage === storage && impl.storageOffset === layout.starts[i]! && isContiguous(impl.shape, impl.strides));
+  const fits = parts.every(
+    ({ impl }, i) =>
+      impl.storage === storage && impl.storageOffset === layout.starts[i]! && isContiguous(impl.shape, impl.strides),
+  );
   return fits ? vector(storage) : null;
 }
 

@@ -20,7 +20,7 @@ const DEFAULTS: SGDOptions = { lr: 1e-3, momentum: 0, dampening: 0, weightDecay:
 /** Options by name over the defaults; an unknown name is an error. */
 export function withDefaults<O extends object>(name: string, defaults: O, options: Partial<O>): O {
   const given: Record<string, unknown> = {};
-  applyOptions(name, Object.keys(defaults), {}, options as Record<string, unknown>, given);
+  applyOptions(name, Object.keys(defaults), {}, options, given);
   return { ...defaults, ...(given as Partial<O>) };
 }
 

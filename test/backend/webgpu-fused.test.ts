@@ -149,7 +149,8 @@ describe("elementwise", () => {
   });
 
   test.each(["float32", "int32", "uint8", "bool"] as const)("%s elements come and go", async (dtype) => {
-    const values = dtype === "bool" ? [0, 1, 1, 0, 1] : dtype === "uint8" ? [0, 1, 127, 128, 255] : [0, 1, -1, 70000, -70000];
+    const values =
+      dtype === "bool" ? [0, 1, 1, 0, 1] : dtype === "uint8" ? [0, 1, 127, 128, 255] : [0, 1, -1, 70000, -70000];
     const spec: KernelSpec = {
       outer: [5],
       reads: [{ dtype, strides: [-1], offset: 4 }],
@@ -170,15 +171,36 @@ describe("elementwise", () => {
   });
 
   test("constants of every kind", async () => {
-    const constants = [0, -0, 1, -1.5, NaN, Infinity, -Infinity, 1e-38, 3.4028234663852886e38, 0.1, 1e21, 1.401298464324817e-45];
+    const constants = [
+      0,
+      -0,
+      1,
+      -1.5,
+      NaN,
+      Infinity,
+      -Infinity,
+      1e-38,
+      3.4028234663852886e38,
+      0.1,
+      1e21,
+      1.401298464324817e-45,
+    ];
     const spec: KernelSpec = {
       outer: [1],
       reads: [],
       writes: constants.map(() => ({ dtype: "float32" as DType, strides: [0] })),
       body: (b) => constants.map((c) => b.lit(c, "f")),
     };
-    const small: KernelSpec = { ...spec, writes: spec.writes.slice(0, 6), body: (b) => constants.slice(0, 6).map((c) => b.lit(c, "f")) };
-    const rest: KernelSpec = { ...spec, writes: spec.writes.slice(6), body: (b) => constants.slice(6).map((c) => b.lit(c, "f")) };
+    const small: KernelSpec = {
+      ...spec,
+      writes: spec.writes.slice(0, 6),
+      body: (b) => constants.slice(0, 6).map((c) => b.lit(c, "f")),
+    };
+    const rest: KernelSpec = {
+      ...spec,
+      writes: spec.writes.slice(6),
+      body: (b) => constants.slice(6).map((c) => b.lit(c, "f")),
+    };
     const ones = [1, 1, 1, 1, 1, 1];
     expect((await runKernel(gpu, small, [], ones)).flat()).toEqual(constants.slice(0, 6));
     expect((await runKernel(gpu, rest, [], ones)).flat()).toEqual(constants.slice(6).map(Math.fround));
@@ -234,7 +256,11 @@ const KINDS: readonly ReduceKind[] = ["sum", "prod", "max", "min", "any", "all",
 function resultType(kind: ReduceKind, dtype: DType): { type: "f" | "i" | "b"; dtype: DType } {
   if (kind === "argmax" || kind === "argmin") return { type: "i", dtype: "int32" };
   if (kind === "any" || kind === "all") return { type: "b", dtype: "bool" };
-  return dtype === "float32" ? { type: "f", dtype } : dtype === "bool" ? { type: "b", dtype } : { type: "i", dtype: "int32" };
+  return dtype === "float32"
+    ? { type: "f", dtype }
+    : dtype === "bool"
+      ? { type: "b", dtype }
+      : { type: "i", dtype: "int32" };
 }
 
 describe.each(WAYS)("reductions: %s", (_, options) => {
@@ -245,7 +271,14 @@ describe.each(WAYS)("reductions: %s", (_, options) => {
   afterAll(() => backend.destroy());
 
   const shapes: readonly (readonly [number, number])[] = [
-    [1, 1], [5, 3], [300, 7], [70, 60], [3, 700], [40, 1500], [1, 5000], [3, 20000],
+    [1, 1],
+    [5, 3],
+    [300, 7],
+    [70, 60],
+    [3, 700],
+    [40, 1500],
+    [1, 5000],
+    [3, 20000],
   ];
 
   test.each(KINDS)("%s of small integers in floats, along rows and along columns", async (kind) => {
@@ -253,7 +286,10 @@ describe.each(WAYS)("reductions: %s", (_, options) => {
     for (const [rows, cols] of shapes) {
       // Products stay finite: mostly ones.
       const x = range(rows * cols).map(() => (kind === "prod" ? (next() < 0.001 ? 2 : 1) : Math.floor(next() * 9) - 4));
-      for (const strides of [[cols, 1], [1, rows]] as const) {
+      for (const strides of [
+        [cols, 1],
+        [1, rows],
+      ] as const) {
         const { type, dtype } = resultType(kind, "float32");
         const spec: KernelSpec = {
           outer: [rows],
@@ -263,7 +299,12 @@ describe.each(WAYS)("reductions: %s", (_, options) => {
           body: (b, [v]) => [b.emit("reduce", type, [v!], kind)],
         };
         const [got] = await runKernel(backend, spec, [x], [rows]);
-        const want = range(rows).map((i) => reduceNaively(kind, range(cols).map((j) => x[i * strides[0] + j * strides[1]]!)));
+        const want = range(rows).map((i) =>
+          reduceNaively(
+            kind,
+            range(cols).map((j) => x[i * strides[0] + j * strides[1]]!),
+          ),
+        );
         expect(got, `${kind} of ${rows} x ${cols}, strides ${strides.join()}`).toEqual(want);
       }
     }
@@ -286,7 +327,9 @@ describe.each(WAYS)("reductions: %s", (_, options) => {
       const want = range(rows).map((i) => {
         const terms = range(n).flatMap((j) => range(m).map((k) => x[i * m + j * rows * m + k]!));
         if (dtype === "bool" && kind === "sum") return Number(terms.some((t) => t !== 0));
-        return kind === "prod" && dtype === "int32" ? terms.reduce((a, b) => Math.imul(a, b), 1) : reduceNaively(kind, terms);
+        return kind === "prod" && dtype === "int32"
+          ? terms.reduce((a, b) => Math.imul(a, b), 1)
+          : reduceNaively(kind, terms);
       });
       expect(got, dtype).toEqual(want);
     }
@@ -310,8 +353,20 @@ describe.each(WAYS)("reductions: %s", (_, options) => {
       writes: [{ dtype: resultType(kind, "float32").dtype, strides: [1, 0] }],
       body: (b, [v]) => [b.emit("reduce", resultType(kind, "float32").type, [v!], kind)],
     });
-    expect((await runKernel(backend, spec("max"), [x], [5]))[0]).toEqual([NaN, -Infinity, Infinity, 7, expect.closeTo(0)]);
-    expect((await runKernel(backend, spec("min"), [x], [5]))[0]).toEqual([NaN, -Infinity, Infinity, 1, expect.closeTo(0)]);
+    expect((await runKernel(backend, spec("max"), [x], [5]))[0]).toEqual([
+      NaN,
+      -Infinity,
+      Infinity,
+      7,
+      expect.closeTo(0),
+    ]);
+    expect((await runKernel(backend, spec("min"), [x], [5]))[0]).toEqual([
+      NaN,
+      -Infinity,
+      Infinity,
+      1,
+      expect.closeTo(0),
+    ]);
     expect((await runKernel(backend, spec("argmax"), [x], [5]))[0]).toEqual([1, 0, 0, 1, 0]);
     expect((await runKernel(backend, spec("argmin"), [x], [5]))[0]).toEqual([1, 0, 0, 3, 0]);
     expect((await runKernel(backend, spec("any"), [x], [5]))[0]).toEqual([1, 1, 1, 1, 0]);
@@ -362,14 +417,24 @@ describe.each(WAYS)("reductions: %s", (_, options) => {
       outer: [rows],
       inner: [cols],
       reads: [{ dtype: "float32", strides: [cols, 1] }],
-      writes: range(10).map((k) => ({ dtype: k % 2 === 0 ? ("float32" as const) : ("int32" as const), strides: [1, 0] })),
+      writes: range(10).map((k) => ({
+        dtype: k % 2 === 0 ? ("float32" as const) : ("int32" as const),
+        strides: [1, 0],
+      })),
       body: (b, [v]) =>
         range(10).map((k) => {
           const shifted = b.mul(v!, b.lit(k + 1, "f"));
-          return k % 2 === 0 ? b.emit("reduce", "f", [shifted], "max") : b.emit("reduce", "i", [b.neg(shifted)], "argmax");
+          return k % 2 === 0
+            ? b.emit("reduce", "f", [shifted], "max")
+            : b.emit("reduce", "i", [b.neg(shifted)], "argmax");
         }),
     };
-    const got = await runKernel(backend, spec, [x], range(10).map(() => rows));
+    const got = await runKernel(
+      backend,
+      spec,
+      [x],
+      range(10).map(() => rows),
+    );
     got.forEach((column, k) =>
       column.forEach((value, i) => {
         const row = x.slice(i * cols, (i + 1) * cols);
@@ -440,7 +505,12 @@ describe("agreement with the CPU on random kernels", () => {
       sizes: fc.array(fc.integer({ min: 2, max: 9 }), { minLength: 1, maxLength: 3 }),
       reduced: fc.nat({ max: 3 }),
       operands: fc.array(
-        fc.record({ order: fc.nat(), flip: fc.nat({ max: 7 }), broadcast: fc.nat({ max: 7 }), offset: fc.nat({ max: 3 }) }),
+        fc.record({
+          order: fc.nat(),
+          flip: fc.nat({ max: 7 }),
+          broadcast: fc.nat({ max: 7 }),
+          offset: fc.nat({ max: 3 }),
+        }),
         { minLength: 1, maxLength: 3 },
       ),
       ops: fc.array(fc.record({ op: fc.nat({ max: 6 }), a: fc.nat(), b: fc.nat() }), { minLength: 1, maxLength: 6 }),
@@ -469,7 +539,10 @@ describe("agreement with the CPU on random kernels", () => {
       });
       const rowMajor = (shape: readonly number[]): number[] => {
         let stride = 1;
-        return shape.map((_, d) => shape[shape.length - 1 - d]!).map((n) => (stride *= n) / n).toReversed();
+        return shape
+          .map((_, d) => shape[shape.length - 1 - d]!)
+          .map((n) => (stride *= n) / n)
+          .toReversed();
       };
       const body = (b: Builder, values: readonly Value[]): Value => {
         const list = [...values];

@@ -16,8 +16,10 @@ afterAll(() => gpu.destroy());
 const COUNT = 20000;
 const random = numbers(7);
 const between = (a: number, b: number) => (): number => Math.fround(a + (b - a) * random());
-const magnitude = (a: number, b: number, sign = 0) => (): number =>
-  Math.fround((sign === 0 ? (random() < 0.5 ? -1 : 1) : sign) * Math.exp(Math.log(a) + Math.log(b / a) * random()));
+const magnitude =
+  (a: number, b: number, sign = 0) =>
+  (): number =>
+    Math.fround((sign === 0 ? (random() < 0.5 ? -1 : 1) : sign) * Math.exp(Math.log(a) + Math.log(b / a) * random()));
 /** 1 - e for e of all magnitudes. */
 const belowOne = (): number => Math.fround(1 - Math.exp(-16 * random()));
 /** The floats next to multiples of pi / 2. */
@@ -37,7 +39,12 @@ const ACCURACY: readonly Accuracy[] = [
   { op: "exp", exact: Math.exp, bound: 1.1, inputs: [magnitude(1e-30, 88.7), between(-87, 88.7)] },
   { op: "exp2", exact: (x) => 2 ** x, bound: 2, inputs: [between(-125.9, 127.9), magnitude(1e-20, 1)] },
   { op: "expm1", exact: Math.expm1, bound: 2, inputs: [magnitude(1e-30, 88), between(-2, 2)] },
-  { op: "log", exact: Math.log, bound: 1, inputs: [magnitude(1e-44, LARGEST, 1), between(0.3, 3), between(0.999, 1.001)] },
+  {
+    op: "log",
+    exact: Math.log,
+    bound: 1,
+    inputs: [magnitude(1e-44, LARGEST, 1), between(0.3, 3), between(0.999, 1.001)],
+  },
   { op: "log2", exact: Math.log2, bound: 2, inputs: [magnitude(1e-44, LARGEST, 1), between(0.3, 3)] },
   { op: "log10", exact: Math.log10, bound: 2, inputs: [magnitude(1e-44, LARGEST, 1), between(0.3, 3)] },
   { op: "log1p", exact: Math.log1p, bound: 3, inputs: [magnitude(1e-37, LARGEST, 1), between(-0.99999, 3)] },
@@ -53,7 +60,12 @@ const ACCURACY: readonly Accuracy[] = [
   { op: "cosh", exact: Math.cosh, bound: 3, inputs: [magnitude(1e-30, 89.4), between(-3, 3)] },
   { op: "tanh", exact: Math.tanh, bound: 3, inputs: [magnitude(1e-30, 20), between(-3, 3)] },
   { op: "asinh", exact: Math.asinh, bound: 3, inputs: [magnitude(1e-30, 1e38), between(-3, 3)] },
-  { op: "acosh", exact: Math.acosh, bound: 3, inputs: [magnitude(1, 1e38, 1), () => Math.fround(1 + Math.exp(-16 * random()))] },
+  {
+    op: "acosh",
+    exact: Math.acosh,
+    bound: 3,
+    inputs: [magnitude(1, 1e38, 1), () => Math.fround(1 + Math.exp(-16 * random()))],
+  },
   { op: "atanh", exact: Math.atanh, bound: 4, inputs: [between(-1, 1), magnitude(1e-30, 0.999)] },
   { op: "erf", exact: exact.erf, bound: 2, inputs: [magnitude(1e-30, 5), between(-4, 4)] },
   { op: "erfc", exact: exact.erfc, bound: 5, inputs: [between(-4, 9.1), magnitude(1e-30, 9)] },
@@ -86,45 +98,367 @@ describe("functions of one number", () => {
     const y = await applyMap(gpu, [x], (b, [v]) => b.un(op, v!));
     x.forEach((value, i) => {
       const want = f(value);
-      if (Number.isFinite(want)) expect(Math.abs(y[i]! - want) / Math.max(1, Math.abs(want)), `${op}(${value})`).toBeLessThan(2e-6);
+      if (Number.isFinite(want))
+        expect(Math.abs(y[i]! - want) / Math.max(1, Math.abs(want)), `${op}(${value})`).toBeLessThan(2e-6);
     });
   });
 
   const inf = Infinity;
   const SPECIAL: readonly (readonly [Primitive, readonly (readonly [number, number])[]])[] = [
-    ["exp", [[NaN, NaN], [inf, inf], [-inf, 0], [0, 1], [-0, 1], [89, inf], [-104, 0]]],
-    ["exp2", [[NaN, NaN], [inf, inf], [-inf, 0], [0, 1], [10, 1024], [128, inf]]],
-    ["expm1", [[NaN, NaN], [inf, inf], [-inf, -1], [0, 0], [-0, -0], [89, inf], [-50, -1]]],
-    ["log", [[NaN, NaN], [inf, inf], [-inf, NaN], [0, -inf], [-0, -inf], [1, 0], [-1, NaN]]],
-    ["log2", [[NaN, NaN], [inf, inf], [-1, NaN], [0, -inf], [1, 0], [8, 3], [0.125, -3]]],
-    ["log10", [[NaN, NaN], [inf, inf], [-1, NaN], [0, -inf], [1, 0], [1000, 3]]],
-    ["log1p", [[NaN, NaN], [inf, inf], [-inf, NaN], [-1, -inf], [-2, NaN], [0, 0], [-0, -0]]],
-    ["sqrt", [[NaN, NaN], [inf, inf], [-inf, NaN], [-1, NaN], [0, 0], [-0, -0], [4, 2]]],
-    ["rsqrt", [[NaN, NaN], [inf, 0], [-1, NaN], [0, inf], [-0, -inf], [4, 0.5]]],
-    ["sin", [[NaN, NaN], [inf, NaN], [-inf, NaN], [0, 0], [-0, -0]]],
-    ["cos", [[NaN, NaN], [inf, NaN], [0, 1], [-0, 1]]],
-    ["tan", [[NaN, NaN], [inf, NaN], [0, 0], [-0, -0]]],
-    ["asin", [[NaN, NaN], [1.5, NaN], [-inf, NaN], [0, 0], [-0, -0], [1, Math.PI / 2], [-1, -Math.PI / 2]]],
-    ["acos", [[NaN, NaN], [1.5, NaN], [1, 0], [-1, Math.PI], [0, Math.PI / 2]]],
-    ["atan", [[NaN, NaN], [inf, Math.PI / 2], [-inf, -Math.PI / 2], [0, 0], [-0, -0]]],
-    ["sinh", [[NaN, NaN], [inf, inf], [-inf, -inf], [0, 0], [-0, -0], [90, inf]]],
-    ["cosh", [[NaN, NaN], [inf, inf], [-inf, inf], [0, 1], [90, inf]]],
-    ["tanh", [[NaN, NaN], [inf, 1], [-inf, -1], [0, 0], [-0, -0]]],
-    ["asinh", [[NaN, NaN], [inf, inf], [-inf, -inf], [0, 0], [-0, -0]]],
-    ["acosh", [[NaN, NaN], [inf, inf], [-inf, NaN], [1, 0], [0.5, NaN]]],
-    ["atanh", [[NaN, NaN], [1, inf], [-1, -inf], [2, NaN], [0, 0], [-0, -0]]],
-    ["erf", [[NaN, NaN], [inf, 1], [-inf, -1], [0, 0], [-0, -0]]],
-    ["erfc", [[NaN, NaN], [inf, 0], [-inf, 2], [0, 1]]],
-    ["erfinv", [[NaN, NaN], [1, inf], [-1, -inf], [1.5, NaN], [0, 0]]],
-    ["lgamma", [[NaN, NaN], [inf, inf], [-inf, inf], [0, inf], [-1, inf], [-7, inf], [1, 0], [2, 0]]],
-    ["digamma", [[NaN, NaN], [inf, inf], [-inf, NaN], [0, -inf], [-0, inf], [-1, NaN]]],
-    ["floor", [[NaN, NaN], [inf, inf], [-0, -0], [0.5, 0], [-0.5, -1], [1e10, 1e10], [2.5, 2]]],
-    ["ceil", [[NaN, NaN], [-inf, -inf], [-0.5, -0], [0.5, 1], [2.5, 3]]],
-    ["trunc", [[NaN, NaN], [inf, inf], [-0.5, -0], [2.9, 2], [-2.9, -2]]],
-    ["round", [[NaN, NaN], [inf, inf], [0.5, 0], [1.5, 2], [2.5, 2], [-0.5, -0], [-1.5, -2], [8388609, 8388609]]],
-    ["sign", [[NaN, exact.sign(NaN)], [inf, 1], [-inf, -1], [0, 0], [-0, 0], [1e-30, 1]]],
-    ["abs", [[NaN, NaN], [-inf, inf], [-0, 0], [-3, 3]]],
-    ["neg", [[NaN, NaN], [-inf, inf], [0, -0], [-3, 3]]],
+    [
+      "exp",
+      [
+        [NaN, NaN],
+        [inf, inf],
+        [-inf, 0],
+        [0, 1],
+        [-0, 1],
+        [89, inf],
+        [-104, 0],
+      ],
+    ],
+    [
+      "exp2",
+      [
+        [NaN, NaN],
+        [inf, inf],
+        [-inf, 0],
+        [0, 1],
+        [10, 1024],
+        [128, inf],
+      ],
+    ],
+    [
+      "expm1",
+      [
+        [NaN, NaN],
+        [inf, inf],
+        [-inf, -1],
+        [0, 0],
+        [-0, -0],
+        [89, inf],
+        [-50, -1],
+      ],
+    ],
+    [
+      "log",
+      [
+        [NaN, NaN],
+        [inf, inf],
+        [-inf, NaN],
+        [0, -inf],
+        [-0, -inf],
+        [1, 0],
+        [-1, NaN],
+      ],
+    ],
+    [
+      "log2",
+      [
+        [NaN, NaN],
+        [inf, inf],
+        [-1, NaN],
+        [0, -inf],
+        [1, 0],
+        [8, 3],
+        [0.125, -3],
+      ],
+    ],
+    [
+      "log10",
+      [
+        [NaN, NaN],
+        [inf, inf],
+        [-1, NaN],
+        [0, -inf],
+        [1, 0],
+        [1000, 3],
+      ],
+    ],
+    [
+      "log1p",
+      [
+        [NaN, NaN],
+        [inf, inf],
+        [-inf, NaN],
+        [-1, -inf],
+        [-2, NaN],
+        [0, 0],
+        [-0, -0],
+      ],
+    ],
+    [
+      "sqrt",
+      [
+        [NaN, NaN],
+        [inf, inf],
+        [-inf, NaN],
+        [-1, NaN],
+        [0, 0],
+        [-0, -0],
+        [4, 2],
+      ],
+    ],
+    [
+      "rsqrt",
+      [
+        [NaN, NaN],
+        [inf, 0],
+        [-1, NaN],
+        [0, inf],
+        [-0, -inf],
+        [4, 0.5],
+      ],
+    ],
+    [
+      "sin",
+      [
+        [NaN, NaN],
+        [inf, NaN],
+        [-inf, NaN],
+        [0, 0],
+        [-0, -0],
+      ],
+    ],
+    [
+      "cos",
+      [
+        [NaN, NaN],
+        [inf, NaN],
+        [0, 1],
+        [-0, 1],
+      ],
+    ],
+    [
+      "tan",
+      [
+        [NaN, NaN],
+        [inf, NaN],
+        [0, 0],
+        [-0, -0],
+      ],
+    ],
+    [
+      "asin",
+      [
+        [NaN, NaN],
+        [1.5, NaN],
+        [-inf, NaN],
+        [0, 0],
+        [-0, -0],
+        [1, Math.PI / 2],
+        [-1, -Math.PI / 2],
+      ],
+    ],
+    [
+      "acos",
+      [
+        [NaN, NaN],
+        [1.5, NaN],
+        [1, 0],
+        [-1, Math.PI],
+        [0, Math.PI / 2],
+      ],
+    ],
+    [
+      "atan",
+      [
+        [NaN, NaN],
+        [inf, Math.PI / 2],
+        [-inf, -Math.PI / 2],
+        [0, 0],
+        [-0, -0],
+      ],
+    ],
+    [
+      "sinh",
+      [
+        [NaN, NaN],
+        [inf, inf],
+        [-inf, -inf],
+        [0, 0],
+        [-0, -0],
+        [90, inf],
+      ],
+    ],
+    [
+      "cosh",
+      [
+        [NaN, NaN],
+        [inf, inf],
+        [-inf, inf],
+        [0, 1],
+        [90, inf],
+      ],
+    ],
+    [
+      "tanh",
+      [
+        [NaN, NaN],
+        [inf, 1],
+        [-inf, -1],
+        [0, 0],
+        [-0, -0],
+      ],
+    ],
+    [
+      "asinh",
+      [
+        [NaN, NaN],
+        [inf, inf],
+        [-inf, -inf],
+        [0, 0],
+        [-0, -0],
+      ],
+    ],
+    [
+      "acosh",
+      [
+        [NaN, NaN],
+        [inf, inf],
+        [-inf, NaN],
+        [1, 0],
+        [0.5, NaN],
+      ],
+    ],
+    [
+      "atanh",
+      [
+        [NaN, NaN],
+        [1, inf],
+        [-1, -inf],
+        [2, NaN],
+        [0, 0],
+        [-0, -0],
+      ],
+    ],
+    [
+      "erf",
+      [
+        [NaN, NaN],
+        [inf, 1],
+        [-inf, -1],
+        [0, 0],
+        [-0, -0],
+      ],
+    ],
+    [
+      "erfc",
+      [
+        [NaN, NaN],
+        [inf, 0],
+        [-inf, 2],
+        [0, 1],
+      ],
+    ],
+    [
+      "erfinv",
+      [
+        [NaN, NaN],
+        [1, inf],
+        [-1, -inf],
+        [1.5, NaN],
+        [0, 0],
+      ],
+    ],
+    [
+      "lgamma",
+      [
+        [NaN, NaN],
+        [inf, inf],
+        [-inf, inf],
+        [0, inf],
+        [-1, inf],
+        [-7, inf],
+        [1, 0],
+        [2, 0],
+      ],
+    ],
+    [
+      "digamma",
+      [
+        [NaN, NaN],
+        [inf, inf],
+        [-inf, NaN],
+        [0, -inf],
+        [-0, inf],
+        [-1, NaN],
+      ],
+    ],
+    [
+      "floor",
+      [
+        [NaN, NaN],
+        [inf, inf],
+        [-0, -0],
+        [0.5, 0],
+        [-0.5, -1],
+        [1e10, 1e10],
+        [2.5, 2],
+      ],
+    ],
+    [
+      "ceil",
+      [
+        [NaN, NaN],
+        [-inf, -inf],
+        [-0.5, -0],
+        [0.5, 1],
+        [2.5, 3],
+      ],
+    ],
+    [
+      "trunc",
+      [
+        [NaN, NaN],
+        [inf, inf],
+        [-0.5, -0],
+        [2.9, 2],
+        [-2.9, -2],
+      ],
+    ],
+    [
+      "round",
+      [
+        [NaN, NaN],
+        [inf, inf],
+        [0.5, 0],
+        [1.5, 2],
+        [2.5, 2],
+        [-0.5, -0],
+        [-1.5, -2],
+        [8388609, 8388609],
+      ],
+    ],
+    [
+      "sign",
+      [
+        [NaN, exact.sign(NaN)],
+        [inf, 1],
+        [-inf, -1],
+        [0, 0],
+        [-0, 0],
+        [1e-30, 1],
+      ],
+    ],
+    [
+      "abs",
+      [
+        [NaN, NaN],
+        [-inf, inf],
+        [-0, 0],
+        [-3, 3],
+      ],
+    ],
+    [
+      "neg",
+      [
+        [NaN, NaN],
+        [-inf, inf],
+        [0, -0],
+        [-3, 3],
+      ],
+    ],
   ];
   test.each(SPECIAL)("special values of %s", async (op, pairs) => {
     const y = await applyMap(gpu, [pairs.map(([x]) => x)], (b, [v]) => b.un(op, v!));
@@ -140,7 +474,28 @@ describe("functions of one number", () => {
 });
 
 describe("functions of two numbers", () => {
-  const values = [NaN, Infinity, -Infinity, 0, -0, 1, -1, 0.5, -0.5, 2, -2, 3, -3, 2.5, -2.5, 4096.5, 1e10, -1e10, 16777215, 16777216];
+  const values = [
+    NaN,
+    Infinity,
+    -Infinity,
+    0,
+    -0,
+    1,
+    -1,
+    0.5,
+    -0.5,
+    2,
+    -2,
+    3,
+    -3,
+    2.5,
+    -2.5,
+    4096.5,
+    1e10,
+    -1e10,
+    16777215,
+    16777216,
+  ];
   const pairs = values.flatMap((x) => values.map((y) => [x, y] as const));
   const xs = pairs.map(([x]) => x);
   const ys = pairs.map(([, y]) => y);
@@ -185,7 +540,12 @@ describe("functions of two numbers", () => {
   test("pow of small integers is exact", async () => {
     const x: number[] = [];
     const y: number[] = [];
-    for (let i = -60; i <= 60; i++) for (let j = 0; j <= 12; j++) if (Math.abs(i) ** j <= 2 ** 24) (x.push(i), y.push(j));
+    for (let i = -60; i <= 60; i++)
+      for (let j = 0; j <= 12; j++) {
+        if (Math.abs(i) ** j > 2 ** 24) continue;
+        x.push(i);
+        y.push(j);
+      }
     const got = await applyMap(gpu, [x, y], (b, [u, v]) => b.bin("pow", u!, v!));
     expect(got).toEqual(x.map((value, i) => value ** y[i]!));
   });
@@ -209,7 +569,10 @@ describe("functions of two numbers", () => {
 
   test("atan2 is within 3 ULP, with signed zeros and infinities", async () => {
     const special = values.slice(0, 12);
-    const x = [...special.flatMap((a) => special.map(() => a)), ...Array.from({ length: COUNT }, magnitude(1e-30, LARGEST))];
+    const x = [
+      ...special.flatMap((a) => special.map(() => a)),
+      ...Array.from({ length: COUNT }, magnitude(1e-30, LARGEST)),
+    ];
     const y = [...special.flatMap(() => special), ...Array.from({ length: COUNT }, magnitude(1e-30, LARGEST))];
     const got = await applyMap(gpu, [x, y], (b, [u, v]) => b.bin("atan2", u!, v!));
     x.forEach((value, i) => {
@@ -259,7 +622,9 @@ describe("integers", () => {
   test("floats become integers by truncation, NaN 0, out of range the nearest", async () => {
     const x = [NaN, Infinity, -Infinity, 0, -0, 1.9, -1.9, 3e9, -3e9, 2147483648, -2147483648, 16777216];
     const got = await applyMap(gpu, [x], (b, [v]) => b.cast(v!, "i"), "int32");
-    expect(got).toEqual([0, 2147483647, -2147483648, 0, 0, 1, -1, 2147483647, -2147483648, 2147483647, -2147483648, 16777216]);
+    expect(got).toEqual([
+      0, 2147483647, -2147483648, 0, 0, 1, -1, 2147483647, -2147483648, 2147483647, -2147483648, 16777216,
+    ]);
   });
 
   test("bools compute as such", async () => {
@@ -277,16 +642,23 @@ describe("integers", () => {
 
 describe("Philox 4x32-10", () => {
   // The known answers that come with the Random123 library.
-  const VECTORS = [
-    { counter: [0, 0, 0], key: [0, 0], words: [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8] },
-  ];
+  const VECTORS = [{ counter: [0, 0, 0], key: [0, 0], words: [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8] }];
   const block = (counter: readonly number[], key: readonly number[]): Promise<number[][]> =>
     Promise.all(
       [0, 1, 2, 3].map((word) =>
         applyMap(
           gpu,
           [...counter, ...key].map((v) => [v | 0]),
-          (b, v) => b.cast(b.emit("philox", "u", v.map((x) => b.cast(x, "u")), word), "i"),
+          (b, v) =>
+            b.cast(
+              b.emit(
+                "philox",
+                "u",
+                v.map((x) => b.cast(x, "u")),
+                word,
+              ),
+              "i",
+            ),
           "int32",
           ["int32", "int32", "int32", "int32", "int32"],
         ),
@@ -300,7 +672,13 @@ describe("Philox 4x32-10", () => {
   test("agrees with the CPU's", async () => {
     const next = numbers(3);
     for (let i = 0; i < 20; i++) {
-      const [c0, c1, c2, k0, k1] = Array.from({ length: 5 }, () => Math.floor(next() * 2 ** 32)) as [number, number, number, number, number];
+      const [c0, c1, c2, k0, k1] = Array.from({ length: 5 }, () => Math.floor(next() * 2 ** 32)) as [
+        number,
+        number,
+        number,
+        number,
+        number,
+      ];
       const want = [0, 1, 2, 3].map((lane) => exact.philoxWord(c0, c1, c2, k0, k1, lane) >>> 0);
       expect((await block([c0, c1, c2], [k0, k1])).flat().map((w) => w >>> 0)).toEqual(want);
     }

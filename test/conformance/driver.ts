@@ -26,16 +26,18 @@ class Decoder {
   }
 
   value(value: FixtureValue): unknown {
-    if (typeof value === "string" && (value === "nan" || value === "inf" || value === "-inf")) return decodeNumber(value);
+    if (typeof value === "string" && (value === "nan" || value === "inf" || value === "-inf"))
+      return decodeNumber(value);
     if (value === null || typeof value !== "object") return value;
     if (Array.isArray(value)) return (value as readonly FixtureValue[]).map((v) => this.value(v));
     if (isFixtureTensor(value)) return this.#tensor(value);
     if ("slice" in value) {
-      const [start, end, step] = (value as { readonly slice: readonly [number | null, number | null, number | null] }).slice;
+      const [start, end, step] = (value as { readonly slice: readonly [number | null, number | null, number | null] })
+        .slice;
       return tg.slice(start, end, step);
     }
     if ("ellipsis" in value) return tg.ellipsis;
-    const { dtype } = value as { readonly dtype: string };
+    const { dtype } = value;
     return dtype === "float32" ? this.#float : dtype;
   }
 
@@ -53,7 +55,13 @@ function flatten(result: unknown): Tensor[] {
   return Array.isArray(result) ? (result as unknown[]).flatMap(flatten) : [result as Tensor];
 }
 
-async function compare(actual: Tensor, expected: FixtureTensor, float: DType, bounds: object, what: string): Promise<void> {
+async function compare(
+  actual: Tensor,
+  expected: FixtureTensor,
+  float: DType,
+  bounds: object,
+  what: string,
+): Promise<void> {
   expectEqual(actual.shape, expected.t, `${what}, shape`);
   expectEqual(actual.dtype, expected.dt === "float32" ? float : expected.dt, `${what}, dtype`);
   expectClose(Array.from(await actual.data()), expected.d.map(decodeNumber), bounds, what);
@@ -87,13 +95,22 @@ async function compareGrads(
     // PyTorch gives null for some zero gradients and zeros for others; so may we.
     if (g === null || e === null) {
       const zeros = e !== null ? e.d : g !== null ? Array.from(await g.data()) : [];
-      ensure(zeros.every((v) => v === 0), `${what} of input ${i}: ${g === null ? "missing" : "not zero"}`);
+      ensure(
+        zeros.every((v) => v === 0),
+        `${what} of input ${i}: ${g === null ? "missing" : "not zero"}`,
+      );
     } else await compare(g, e, float, bounds, `${what} of input ${i}`);
   }
   return grads;
 }
 
-async function runSample(name: string, sample: FixtureSample, float: DType, bounds: object, what: string): Promise<boolean> {
+async function runSample(
+  name: string,
+  sample: FixtureSample,
+  float: DType,
+  bounds: object,
+  what: string,
+): Promise<boolean> {
   const decoder = new Decoder(float);
   const args = sample.args.map((a) => decoder.value(a));
   const options = Object.fromEntries(Object.entries(sample.kwargs).map(([k, v]) => [camelCase(k), decoder.value(v)]));
@@ -105,7 +122,15 @@ async function runSample(name: string, sample: FixtureSample, float: DType, boun
   const total = weightedSum(outs, 0);
   ensure(total !== null, `${what}: no result requires grad`);
   const second = sample.grads2;
-  const grads = await compareGrads(total, decoder.inputs, sample.grads, second !== undefined, float, bounds, `${what}, gradient`);
+  const grads = await compareGrads(
+    total,
+    decoder.inputs,
+    sample.grads,
+    second !== undefined,
+    float,
+    bounds,
+    `${what}, gradient`,
+  );
   if (second === undefined) return true;
   const total2 = weightedSum(grads, 5);
   if (total2 === null)

@@ -24,7 +24,8 @@ export type FixtureValue =
   | { readonly slice: readonly [number | null, number | null, number | null] }
   | { readonly ellipsis: true }
   | { readonly dtype: string }
-  | FixtureNumber
+  | number
+  | boolean
   | string
   | null
   | readonly FixtureValue[];
@@ -47,7 +48,7 @@ export async function loadText(url: URL): Promise<string> {
     return response.text();
   }
   const name = "node:fs/promises";
-  const { readFile } = (await import(/* @vite-ignore */ name)) as typeof import("node:fs/promises");
+  const { readFile } = (await import(/* @vite-ignore */ name)) as { readFile(url: URL, encoding: "utf8"): Promise<string> };
   return readFile(url, "utf8");
 }
 

@@ -103,7 +103,14 @@ export function routine(
   attrs: Readonly<Record<string, string | number>>,
   buffers: readonly BufferSlot[],
 ): RoutineStructure {
-  return { kind: "routine", name, attrs, buffers, usesStatus: name === "scatter", key: routineKey(name, attrs, buffers) };
+  return {
+    kind: "routine",
+    name,
+    attrs,
+    buffers,
+    usesStatus: name === "scatter",
+    key: routineKey(name, attrs, buffers),
+  };
 }
 
 /** Numbers as a host array of a dtype. */

@@ -1,6 +1,10 @@
 /** The WebGPU backend by itself, for tests below the level of tensors. */
 
-import { createWebGpuBackend, type WebGpuBackend, type WebGpuBackendOptions } from "../../src/backend/webgpu/backend.ts";
+import {
+  createWebGpuBackend,
+  type WebGpuBackend,
+  type WebGpuBackendOptions,
+} from "../../src/backend/webgpu/backend.ts";
 import { NO_DAWN_ADAPTER } from "../../scripts/support/environment.ts";
 
 /** A backend of its own on Dawn. Rejects, with what to install, where there is no adapter: such a test fails, it is not skipped. */

@@ -3,7 +3,16 @@
 import { ITEM_SIZE, hostArray, type DType, type HostArray, fromHalf, toHalf } from "../../dtype.ts";
 import { DeviceError, OutOfMemoryError } from "../../errors.ts";
 import type { FusedData, FusedStructure, KernelStructure, RoutineData } from "../../graph/kernel.ts";
-import type { Backend, BackendLimits, BackendMemory, Call, DeviceBuffer, Program, ReadRequest, ReadResult } from "../backend.ts";
+import type {
+  Backend,
+  BackendLimits,
+  BackendMemory,
+  Call,
+  DeviceBuffer,
+  Program,
+  ReadRequest,
+  ReadResult,
+} from "../backend.ts";
 import * as math from "./math.ts";
 import { renderFused, type FusedFunction } from "./render.ts";
 import { runRoutine } from "./routines.ts";
@@ -31,7 +40,11 @@ class CpuBuffer implements DeviceBuffer {
     let view = this.#views.get(dtype);
     if (view === undefined) {
       const length = Math.floor(this.bytes / ITEM_SIZE[dtype]);
-      const kind = hostArray(dtype, 0).constructor as new (buffer: ArrayBuffer, offset: number, length: number) => HostArray;
+      const kind = hostArray(dtype, 0).constructor as new (
+        buffer: ArrayBuffer,
+        offset: number,
+        length: number,
+      ) => HostArray;
       view = new kind(this.memory, 0, length);
       this.#views.set(dtype, view);
     }
@@ -50,7 +63,17 @@ class CpuProgram implements Program {
 }
 
 function compile(structure: FusedStructure): FusedFunction {
-  return new Function("buffers", "sizes", "strides", "offsets", "scalars", "status", "tag", "H", renderFused(structure)) as FusedFunction;
+  return new Function(
+    "buffers",
+    "sizes",
+    "strides",
+    "offsets",
+    "scalars",
+    "status",
+    "tag",
+    "H",
+    renderFused(structure),
+  ) as FusedFunction;
 }
 
 /** Sizes in which memory is handed out: four steps to each power of two, at least 64 bytes. */

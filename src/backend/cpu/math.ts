@@ -179,7 +179,10 @@ export function digamma(x: number): number {
   }
   const r = 1 / (shifted * shifted);
   return (
-    result + Math.log(shifted) - 0.5 / shifted - r * (1 / 12 - r * (1 / 120 - r * (1 / 252 - r * (1 / 240 - (r * 5) / 660))))
+    result +
+    Math.log(shifted) -
+    0.5 / shifted -
+    r * (1 / 12 - r * (1 / 120 - r * (1 / 252 - r * (1 / 240 - (r * 5) / 660))))
   );
 }
 

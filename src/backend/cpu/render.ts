@@ -61,12 +61,16 @@ class Renderer {
     s.buffers.forEach((_, i) => out.push(`const B${i} = buffers[${i}];`));
     for (let d = 0; d < s.outerRank + s.innerRank; d++) out.push(`const N${d} = sizes[${d}];`);
     s.accesses.forEach((a, i) => {
-      [...a.classes].forEach((c, d) => {
+      Array.from(a.classes).forEach((c, d) => {
         if (c === "s") out.push(`const S${i}_${d} = strides[${i}][${d}];`);
       });
       out.push(`const O${i} = offsets[${i}];`);
     });
-    s.scalars.forEach((type, i) => out.push(`const K${i} = ${type === "f" ? `Math.fround(scalars[${i}])` : type === "b" ? `scalars[${i}] !== 0 ? 1 : 0` : `scalars[${i}]`};`));
+    s.scalars.forEach((type, i) =>
+      out.push(
+        `const K${i} = ${type === "f" ? `Math.fround(scalars[${i}])` : type === "b" ? `scalars[${i}] !== 0 ? 1 : 0` : `scalars[${i}]`};`,
+      ),
+    );
     this.#loops(0, s.outerRank, "O", (at) => this.#row(at));
     return out.join("\n");
   }
@@ -82,7 +86,9 @@ class Renderer {
       const outer = prefix;
       const init = moving.map(({ i }) => `${next}${i} = ${this.#at(outer, i, d, from, base)}`);
       const step = moving.map(({ i, c }) => `${next}${i} += ${c === "1" ? "1" : `S${i}_${d}`}`);
-      out.push(`for (let i${d} = 0${init.map((t) => `, ${t}`).join("")}; i${d} < N${d}; i${d}++${step.map((t) => `, ${t}`).join("")}) {`);
+      out.push(
+        `for (let i${d} = 0${init.map((t) => `, ${t}`).join("")}; i${d} < N${d}; i${d}++${step.map((t) => `, ${t}`).join("")}) {`,
+      );
       prefix = next;
     }
     body(prefix);
@@ -125,7 +131,11 @@ class Renderer {
       for (const r of group) this.#startReduce(r);
       out.push("let n = 0;".replace("n", `n${group[0]}`));
       this.#loops(s.outerRank, s.outerRank + s.innerRank, "Q", () => {
-        for (const v of fullClosure(s, group.map((r) => s.instrs[r]!.args[0]!))) this.#full(v);
+        for (const v of fullClosure(
+          s,
+          group.map((r) => s.instrs[r]!.args[0]!),
+        ))
+          this.#full(v);
         for (const r of group) this.#stepReduce(r, `n${group[0]}`);
         out.push(`n${group[0]}++;`);
       });
@@ -137,7 +147,11 @@ class Renderer {
     for (const t of s.stores) if (!fullStores.includes(t)) this.#store(t.access, t.value, this.#rowPosition(t.access));
     if (fullStores.length === 0) return;
     this.#loops(s.outerRank, s.outerRank + s.innerRank, "Q", () => {
-      for (const v of fullClosure(s, fullStores.map((t) => t.value))) this.#full(v);
+      for (const v of fullClosure(
+        s,
+        fullStores.map((t) => t.value),
+      ))
+        this.#full(v);
       for (const t of fullStores) this.#store(t.access, t.value, this.#fullPosition(t.access));
     });
   }
@@ -175,11 +189,15 @@ class Renderer {
       case "sum":
         // Single precision is summed in double; double with Neumaier's compensation.
         if (type === "d")
-          out.push(`{ const t = r${r} + ${x}; if (t - t === 0) c${r} += Math.abs(r${r}) >= Math.abs(${x}) ? r${r} - t + ${x} : ${x} - t + r${r}; r${r} = t; }`);
+          out.push(
+            `{ const t = r${r} + ${x}; if (t - t === 0) c${r} += Math.abs(r${r}) >= Math.abs(${x}) ? r${r} - t + ${x} : ${x} - t + r${r}; r${r} = t; }`,
+          );
         else out.push(type === "f" ? `r${r} += ${x};` : `r${r} = ${wrapInt(type, `r${r} + ${x}`)};`);
         break;
       case "prod":
-        out.push(type === "f" || type === "d" ? `r${r} *= ${x};` : `r${r} = ${wrapInt(type, `Math.imul(r${r}, ${x})`)};`);
+        out.push(
+          type === "f" || type === "d" ? `r${r} *= ${x};` : `r${r} = ${wrapInt(type, `Math.imul(r${r}, ${x})`)};`,
+        );
         break;
       case "max":
         out.push(`if (${x} > r${r} || ${x} !== ${x}) r${r} = ${x};`);
@@ -194,10 +212,14 @@ class Renderer {
         out.push(`if (!${x}) r${r} = 0;`);
         break;
       case "argmax":
-        out.push(`if (${n} === 0 || (m${r} === m${r} && (${x} > m${r} || ${x} !== ${x}))) { m${r} = ${x}; r${r} = ${n}; }`);
+        out.push(
+          `if (${n} === 0 || (m${r} === m${r} && (${x} > m${r} || ${x} !== ${x}))) { m${r} = ${x}; r${r} = ${n}; }`,
+        );
         break;
       default:
-        out.push(`if (${n} === 0 || (m${r} === m${r} && (${x} < m${r} || ${x} !== ${x}))) { m${r} = ${x}; r${r} = ${n}; }`);
+        out.push(
+          `if (${n} === 0 || (m${r} === m${r} && (${x} < m${r} || ${x} !== ${x}))) { m${r} = ${x}; r${r} = ${n}; }`,
+        );
     }
   }
 
@@ -267,18 +289,46 @@ function cast(x: string, from: ValueType, to: ValueType): string {
 const COMPARE: Record<string, string> = { eq: "===", ne: "!==", lt: "<", le: "<=", gt: ">", ge: ">=" };
 const ARITHMETIC: Record<string, string> = { add: "+", sub: "-", mul: "*", div: "/" };
 const MATH = new Set([
-  "floor", "ceil", "trunc", "sqrt", "exp", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin", "acos", "atan", "sinh",
-  "cosh", "tanh", "asinh", "acosh", "atanh",
+  "floor",
+  "ceil",
+  "trunc",
+  "sqrt",
+  "exp",
+  "expm1",
+  "log",
+  "log2",
+  "log10",
+  "log1p",
+  "sin",
+  "cos",
+  "tan",
+  "asin",
+  "acos",
+  "atan",
+  "sinh",
+  "cosh",
+  "tanh",
+  "asinh",
+  "acosh",
+  "atanh",
 ]);
 const HELPERS = new Set(["erf", "erfc", "erfinv", "lgamma", "digamma", "pow", "max", "min", "sign"]);
 
 function operation(instr: Instr, a: readonly string[], from: ValueType): string {
   const { op, type } = instr;
   const isFloat = type === "f" || type === "d";
-  const round = (text: string): string => (type === "f" ? `Math.fround(${text})` : type === "i" ? `((${text}) | 0)` : type === "u" ? `((${text}) >>> 0)` : text);
+  const round = (text: string): string =>
+    type === "f"
+      ? `Math.fround(${text})`
+      : type === "i"
+        ? `((${text}) | 0)`
+        : type === "u"
+          ? `((${text}) >>> 0)`
+          : text;
   if (op in COMPARE) return `(${a[0]} ${COMPARE[op]} ${a[1]} ? 1 : 0)`;
   if (op === "mul" && !isFloat) return round(`Math.imul(${a[0]}, ${a[1]})`);
-  if (op in ARITHMETIC) return type === "d" ? `(${a[0]} ${ARITHMETIC[op]} ${a[1]})` : round(`${a[0]} ${ARITHMETIC[op]} ${a[1]}`);
+  if (op in ARITHMETIC)
+    return type === "d" ? `(${a[0]} ${ARITHMETIC[op]} ${a[1]})` : round(`${a[0]} ${ARITHMETIC[op]} ${a[1]}`);
   if (MATH.has(op)) return round(`Math.${op}(${a[0]})`);
   if ((op === "max" || op === "min") && !isFloat) return `Math.${op}(${a[0]}, ${a[1]})`;
   if (HELPERS.has(op)) return round(`H.${op}(${a.join(", ")})`);

@@ -15,13 +15,17 @@ export function runRoutine(s: RoutineStructure, data: RoutineData, buffers: read
       scan(String(s.attrs["kind"]), Number(s.attrs["rank"]), data.ints, s.buffers[0]!.dtype, buffers);
       return false;
     default:
-      buffers[1]!.set(buffers[0]!.subarray(data.ints[1]!, data.ints[1]! + data.ints[0]!), data.ints[2]!);
+      buffers[1]!.set(buffers[0]!.subarray(data.ints[1], data.ints[1]! + data.ints[0]!), data.ints[2]);
       return false;
   }
 }
 
 /** Calls `visit` with the offsets of every coordinate of `sizes` under several lists of strides. */
-function walk(sizes: readonly number[], strides: readonly (readonly number[])[], visit: (offsets: readonly number[]) => void): void {
+function walk(
+  sizes: readonly number[],
+  strides: readonly (readonly number[])[],
+  visit: (offsets: readonly number[]) => void,
+): void {
   const rank = sizes.length;
   const at = new Array<number>(rank).fill(0);
   const offsets = strides.map(() => 0);
@@ -41,7 +45,12 @@ function walk(sizes: readonly number[], strides: readonly (readonly number[])[],
 function matmul(ints: readonly number[], rank: number, dtype: DType, [a, b, out]: readonly HostArray[]): void {
   const [m, n, k] = ints as [number, number, number];
   const sizes = ints.slice(3, 3 + rank);
-  const [offsetA, rowA, columnA, ...batchA] = ints.slice(3 + rank, 6 + 2 * rank) as [number, number, number, ...number[]];
+  const [offsetA, rowA, columnA, ...batchA] = ints.slice(3 + rank, 6 + 2 * rank) as [
+    number,
+    number,
+    number,
+    ...number[],
+  ];
   const [offsetB, rowB, columnB, ...batchB] = ints.slice(6 + 2 * rank) as [number, number, number, ...number[]];
   const half = dtype === "float16";
   const integer = dtype === "int32" || dtype === "uint8";
@@ -49,7 +58,11 @@ function matmul(ints: readonly number[], rank: number, dtype: DType, [a, b, out]
   const left = source(a!);
   const right = source(b!);
   const row = new Float64Array(n);
-  const panel = integer ? new Int32Array(k * n) : dtype === "float64" ? new Float64Array(k * n) : new Float32Array(k * n);
+  const panel = integer
+    ? new Int32Array(k * n)
+    : dtype === "float64"
+      ? new Float64Array(k * n)
+      : new Float32Array(k * n);
   let batch = 0;
   let packed = -1;
   walk(sizes, [batchA, batchB], ([shiftA, shiftB]) => {
@@ -75,7 +88,15 @@ function matmul(ints: readonly number[], rank: number, dtype: DType, [a, b, out]
 }
 
 /** row += a @ panel, four rows of the panel at a time. */
-function addRows(row: Float64Array, a: Float32Array, start: number, step: number, panel: Float32Array, k: number, n: number): void {
+function addRows(
+  row: Float64Array,
+  a: Float32Array,
+  start: number,
+  step: number,
+  panel: Float32Array,
+  k: number,
+  n: number,
+): void {
   let p = 0;
   for (; p + 3 < k; p += 4) {
     const a0 = a[start + p * step]!;
@@ -96,7 +117,16 @@ function addRows(row: Float64Array, a: Float32Array, start: number, step: number
   }
 }
 
-function integerRow(a: HostArray, start: number, step: number, panel: Int32Array, k: number, n: number, out: HostArray, at: number): void {
+function integerRow(
+  a: HostArray,
+  start: number,
+  step: number,
+  panel: Int32Array,
+  k: number,
+  n: number,
+  out: HostArray,
+  at: number,
+): void {
   for (let j = 0; j < n; j++) {
     let sum = 0;
     for (let p = 0; p < k; p++) sum = (sum + Math.imul(a[start + p * step]!, panel[p * n + j]!)) | 0;
@@ -146,7 +176,13 @@ function combine(mode: string, x: number, y: number, dtype: DType): number {
   return mode === "max" ? Math.max(x, y) : Math.min(x, y);
 }
 
-function scan(kind: string, rank: number, ints: readonly number[], dtype: DType, [input, out]: readonly HostArray[]): void {
+function scan(
+  kind: string,
+  rank: number,
+  ints: readonly number[],
+  dtype: DType,
+  [input, out]: readonly HostArray[],
+): void {
   const length = ints[0]!;
   const sizes = ints.slice(1, 1 + rank);
   const stepIn = ints[1 + rank]!;

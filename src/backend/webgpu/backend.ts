@@ -3,7 +3,16 @@
 import { isFloat, type DType, type HostArray } from "../../dtype.ts";
 import { DeviceError, DTypeError, OutOfMemoryError } from "../../errors.ts";
 import type { KernelStructure, RoutineStructure } from "../../graph/kernel.ts";
-import type { Backend, BackendLimits, BackendMemory, Call, DeviceBuffer, Program, ReadRequest, ReadResult } from "../backend.ts";
+import type {
+  Backend,
+  BackendLimits,
+  BackendMemory,
+  Call,
+  DeviceBuffer,
+  Program,
+  ReadRequest,
+  ReadResult,
+} from "../backend.ts";
 import { findDevice, type FoundDevice, type NoDevice, type WebGpuOptions } from "./device.ts";
 import { FusedProgram } from "./fused-program.ts";
 import { MatmulProgram } from "./matmul.ts";
@@ -200,12 +209,14 @@ export class WebGpuBackend implements Backend {
         const slab = slabOf(request.buffer);
         const end = (request.offset + request.count) * deviceItemSize(request.dtype);
         if (request.offset < 0 || end > slab.bytes)
-          throw new DeviceError(`cannot read elements ${request.offset} to ${request.offset + request.count} of a buffer of ${slab.bytes} bytes`);
+          throw new DeviceError(
+            `cannot read elements ${request.offset} to ${request.offset + request.count} of a buffer of ${slab.bytes} bytes`,
+          );
         return { slab, request };
       });
       return this.#stream.read(reads);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 

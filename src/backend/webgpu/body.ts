@@ -88,7 +88,11 @@ export class Body {
       }
       case "philox": {
         const block = `p${args.join("_")}`;
-        if (!scope.has(block)) scope.let(block, `t_philox(vec4<u32>(${args.slice(0, 3).join(", ")}, 0u), vec2<u32>(${args[3]}, ${args[4]}))`);
+        if (!scope.has(block))
+          scope.let(
+            block,
+            `t_philox(vec4<u32>(${args.slice(0, 3).join(", ")}, 0u), vec2<u32>(${args[3]}, ${args[4]}))`,
+          );
         return scope.let(name, `${block}[${instr.imm as number}]`);
       }
       case "reduce":

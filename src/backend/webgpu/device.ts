@@ -110,7 +110,8 @@ async function nodeGpu(): Promise<GPU | NoDevice> {
     module = (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as typeof module;
   } catch (error) {
     const code = (error as { code?: string }).code;
-    if (code === "ERR_MODULE_NOT_FOUND") return { reason: 'the package "webgpu" is not installed (npm install webgpu)' };
+    if (code === "ERR_MODULE_NOT_FOUND")
+      return { reason: 'the package "webgpu" is not installed (npm install webgpu)' };
     return { reason: `the package "webgpu" could not be loaded: ${messageOf(error)}` };
   }
   try {

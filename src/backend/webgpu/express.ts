@@ -48,9 +48,44 @@ function floatLiteral(value: number): string {
 
 /** Primitives whose library function has their name, for floats. */
 const FLOAT_FUNCTIONS = new Set<string>([
-  "sign", "min", "max", "pow", "atan2", "rem", "floor", "ceil", "trunc", "round", "sqrt", "rsqrt", "exp", "exp2", "expm1", "log", "log2",
-  "log10", "log1p", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc",
-  "erfinv", "lgamma", "digamma", "isnan", "isinf",
+  "sign",
+  "min",
+  "max",
+  "pow",
+  "atan2",
+  "rem",
+  "floor",
+  "ceil",
+  "trunc",
+  "round",
+  "sqrt",
+  "rsqrt",
+  "exp",
+  "exp2",
+  "expm1",
+  "log",
+  "log2",
+  "log10",
+  "log1p",
+  "sin",
+  "cos",
+  "tan",
+  "asin",
+  "acos",
+  "atan",
+  "sinh",
+  "cosh",
+  "tanh",
+  "asinh",
+  "acosh",
+  "atanh",
+  "erf",
+  "erfc",
+  "erfinv",
+  "lgamma",
+  "digamma",
+  "isnan",
+  "isinf",
 ]);
 
 /** The same for the other types. */
@@ -63,7 +98,16 @@ const OTHER_FUNCTIONS: Readonly<Record<string, Readonly<Partial<Record<ValueType
 };
 
 const INFIX: Readonly<Record<string, string>> = {
-  add: "+", sub: "-", mul: "*", div: "/", and: "&", or: "|", xor: "!=", band: "&", bor: "|", bxor: "^",
+  add: "+",
+  sub: "-",
+  mul: "*",
+  div: "/",
+  and: "&",
+  or: "|",
+  xor: "!=",
+  band: "&",
+  bor: "|",
+  bxor: "^",
 };
 
 const COMPARE: Readonly<Record<string, string>> = { eq: "==", ne: "!=", lt: "<", le: "<=", gt: ">", ge: ">=" };
@@ -168,7 +212,12 @@ export interface Reducer {
 /** The reducer of a kind over operands of a type. */
 export function reducer(kind: ReduceKind, operand: ValueType): Reducer {
   const plain = (type: ValueType, initial: string, combine: (a: string, b: string) => string): Reducer => ({
-    type, index: false, initial, operand: (x) => (operand === type ? x : `(${cast(x, operand, type)})`), combine, beats: () => "",
+    type,
+    index: false,
+    initial,
+    operand: (x) => (operand === type ? x : `(${cast(x, operand, type)})`),
+    combine,
+    beats: () => "",
   });
   const or = (a: string, b: string): string => `${a} | ${b}`;
   const and = (a: string, b: string): string => `${a} & ${b}`;

@@ -48,7 +48,10 @@ export class FusedProgram implements DeviceProgram {
 
   warm(): void {
     if (this.structure.innerRank > 0) return; // the sizes decide
-    this.#pipeline({ kind: "map" }, this.structure.buffers.map((_, slot) => slot));
+    this.#pipeline(
+      { kind: "map" },
+      this.structure.buffers.map((_, slot) => slot),
+    );
   }
 
   prepare(data: KernelData, slabs: readonly Slab[], tag: number): PreparedCall {
@@ -83,7 +86,9 @@ export class FusedProgram implements DeviceProgram {
     const key = `${variantKey(variant)}|${shared}`;
     let pipeline = this.#pipelines.get(key);
     if (pipeline === undefined) {
-      pipeline = this.#compiler.pipeline(`${this.structure.key}|${key}`, () => renderFused(this.#plan, variant, places));
+      pipeline = this.#compiler.pipeline(`${this.structure.key}|${key}`, () =>
+        renderFused(this.#plan, variant, places),
+      );
       this.#pipelines.set(key, pipeline);
     }
     return pipeline;
@@ -121,7 +126,8 @@ function chunkSteps(plan: FusedPlan, rows: number, cols: number, wanted: number)
     steps.push({ variant: { kind: "chunks", phase, lanesFirst: true }, groups: rows * chunks, figures });
     steps.push({ variant: { kind: "gather", phase, lanesFirst: true }, groups: rows, figures });
   });
-  if (plan.fullStores.length > 0) steps.push({ variant: { kind: "finish", lanesFirst: true }, groups: rows * chunks, figures });
+  if (plan.fullStores.length > 0)
+    steps.push({ variant: { kind: "finish", lanesFirst: true }, groups: rows * chunks, figures });
   return steps;
 }
 

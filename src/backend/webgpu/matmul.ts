@@ -1,7 +1,15 @@
 /** Matrix products: tiles in shared memory, or a reduction where one side is a vector. */
 
 import type { DType } from "../../dtype.ts";
-import { fusedKey, type BufferSlot, type FusedData, type FusedStructure, type KernelData, type RoutineData, type RoutineStructure } from "../../graph/kernel.ts";
+import {
+  fusedKey,
+  type BufferSlot,
+  type FusedData,
+  type FusedStructure,
+  type KernelData,
+  type RoutineData,
+  type RoutineStructure,
+} from "../../graph/kernel.ts";
 import { valueType } from "../../graph/builder.ts";
 import { loadElement, storeElement, wgslType } from "./express.ts";
 import { FusedProgram, type FusedCall } from "./fused-program.ts";
@@ -93,7 +101,12 @@ export class MatmulProgram implements DeviceProgram {
     const tiles = Math.ceil(p.m / tiling.tm) * Math.ceil(p.n / tiling.tn);
     const splits = this.#splits(p, tiling, tiles);
     // Each side is read along the direction in which its elements are neighbours.
-    const pipeline = this.#pipeline(tiling, Math.abs(p.a.column) < Math.abs(p.a.row), Math.abs(p.b.row) < Math.abs(p.b.column), splits > 1);
+    const pipeline = this.#pipeline(
+      tiling,
+      Math.abs(p.a.column) < Math.abs(p.a.row),
+      Math.abs(p.b.row) < Math.abs(p.b.column),
+      splits > 1,
+    );
     const kPart = Math.ceil(Math.ceil(p.k / splits) / tiling.tk) * tiling.tk;
     const words = (w: WordWriter): void => {
       w.u32(p.m);
@@ -153,7 +166,9 @@ export class MatmulProgram implements DeviceProgram {
     let pipeline = this.#pipelines.get(key);
     if (pipeline === undefined) {
       const full = `${this.structure.key}|${key}`;
-      pipeline = this.#compiler.pipeline(full, () => renderMatmul(full, this.structure.buffers, this.#rank, tiling, aAlongK, bAlongK, parts));
+      pipeline = this.#compiler.pipeline(full, () =>
+        renderMatmul(full, this.structure.buffers, this.#rank, tiling, aAlongK, bAlongK, parts),
+      );
       this.#pipelines.set(key, pipeline);
     }
     return pipeline;
@@ -283,7 +298,14 @@ export function renderMatmul(
   each((i, j, r) => lines.push(`  var c${i}${r}_${j} = vec4<${type}>();`));
   const accumulators = take();
 
-  const loadSide = (side: "a" | "b", extent: string, start: string, size: number, stride: number, alongK: boolean): void => {
+  const loadSide = (
+    side: "a" | "b",
+    extent: string,
+    start: string,
+    size: number,
+    stride: number,
+    alongK: boolean,
+  ): void => {
     const groups = (size / 4) * tk;
     const across = side === "a" ? "params.a_row" : "params.b_column";
     const down = side === "a" ? "params.a_column" : "params.b_row";
@@ -296,8 +318,10 @@ export function renderMatmul(
     lines.push(`      var value = vec4<${type}>();`);
     lines.push("      if (k < k_last) {");
     lines.push(`        let at = ${side}_at + i32(k) * ${down} + i32(x) * ${across};`);
-    const element = (r: number): string => loadElement(slot, `${side}_buffer[at${r === 0 ? "" : r === 1 ? ` + ${across}` : ` + ${r} * ${across}`}]`);
-    for (let r = 0; r < 4; r++) lines.push(`        if (x + ${r}u < ${extent}) { value.${"xyzw"[r]} = ${element(r)}; }`);
+    const element = (r: number): string =>
+      loadElement(slot, `${side}_buffer[at${r === 0 ? "" : r === 1 ? ` + ${across}` : ` + ${r} * ${across}`}]`);
+    for (let r = 0; r < 4; r++)
+      lines.push(`        if (x + ${r}u < ${extent}) { value.${"xyzw"[r]} = ${element(r)}; }`);
     lines.push("      }");
     lines.push(`      tile_${side}[kk * ${stride}u + four] = value;`);
     lines.push("    }");
@@ -329,18 +353,28 @@ export function renderMatmul(
       const value = `c${i}${r}_${j}.${"xyzw"[e]}`;
       const element = parts ? value : storeElement(out, value);
       const place = `out_at + m${i}${r} * params.n + n${i}${r}_${j}${e === 0 ? "" : ` + ${e}u`}`;
-      lines.push(`    if (n${i}${r}_${j}${e === 0 ? "" : ` + ${e}u`} < params.n) { out_buffer[${place}] = ${element}; }`);
+      lines.push(
+        `    if (n${i}${r}_${j}${e === 0 ? "" : ` + ${e}u`} < params.n) { out_buffer[${place}] = ${element}; }`,
+      );
     }
     if (j === blocksN - 1) lines.push("  }");
   });
   const store = `  let part_offset = split * params.batches * params.m * params.n;\n${take()}`;
 
   const code = fillFrame(SHADERS.matmul, {
-    tm, tn, tk, threads, type,
+    tm,
+    tn,
+    tk,
+    threads,
+    type,
     size_a: strideA * tk,
     size_b: strideB * tk,
     columns: tn / rn,
-    offsets, accumulators, load, multiply, store,
+    offsets,
+    accumulators,
+    load,
+    multiply,
+    store,
   });
   return text.finish(key, code, false);
 }

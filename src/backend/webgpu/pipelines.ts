@@ -98,7 +98,7 @@ export class Pipelines {
     let layout = this.#layouts.get(modes);
     if (layout === undefined) {
       layout = this.#device.createBindGroupLayout({
-        entries: [...modes].map((mode, binding) => ({
+        entries: Array.from(modes, (mode, binding) => ({
           binding,
           visibility: 4,
           buffer: { type: mode === "w" ? ("storage" as const) : ("read-only-storage" as const) },

@@ -59,7 +59,10 @@ export class Pool {
   }
 
   take(bytes: number): Slab {
-    const size = Math.min(sizeClass(Math.max(bytes, 4)), Math.max(this.#source.maxBytes - (this.#source.maxBytes % 4), 4));
+    const size = Math.min(
+      sizeClass(Math.max(bytes, 4)),
+      Math.max(this.#source.maxBytes - (this.#source.maxBytes % 4), 4),
+    );
     if (size < bytes)
       throw new OutOfMemoryError(
         `cannot allocate ${bytes} bytes in one buffer: the device allows ${this.#source.maxBytes} at most`,

@@ -117,7 +117,8 @@ export class Recorder implements WordWriter {
     this.#endPass();
     const commands = this.#encoder.finish();
     const { queue } = this.#device;
-    if (this.#end > this.#start) queue.writeBuffer(this.#arena, this.#start, this.#bytes, this.#start, this.#end - this.#start);
+    if (this.#end > this.#start)
+      queue.writeBuffer(this.#arena, this.#start, this.#bytes, this.#start, this.#end - this.#start);
     queue.submit([commands]);
     this.#submitted({ kernels: this.#kernels }, this.#device.popErrorScope());
     this.#encoder = null;

@@ -336,7 +336,14 @@ class FusedText implements BufferNames {
   }
 
   /** The first `count` lanes of each row write their results; then `readers` lanes (or all, if 1) combine every `readers`-th of them. */
-  #round(batch: readonly Reduction[], memory: string, lanes: number, count: number, readers: number, lanesFirst: boolean): void {
+  #round(
+    batch: readonly Reduction[],
+    memory: string,
+    lanes: number,
+    count: number,
+    readers: number,
+    lanesFirst: boolean,
+  ): void {
     const main = this.#main;
     const rows = WORKGROUP / lanes;
     const at = (word: number, lane: string): string => {
@@ -453,7 +460,9 @@ class FusedText implements BufferNames {
     main.line("if (!live || lane != 0u) { return; }");
     if (!last || this.#plan.fullStores.length > 0)
       for (const r of reductions)
-        main.line(`${scratch}[${r.word}u * params.rows + row] = ${toBits(`v${r.at}`, r.reducer.index ? "i" : r.reducer.type)};`);
+        main.line(
+          `${scratch}[${r.word}u * params.rows + row] = ${toBits(`v${r.at}`, r.reducer.index ? "i" : r.reducer.type)};`,
+        );
     if (last) for (const i of this.#plan.rowStores) this.#body.store(i, null);
   }
 

@@ -5,7 +5,15 @@ import type { BufferSlot, KernelData, RoutineData, RoutineStructure, ValueType }
 import { literal, loadElement, reducer, storeElement, wgslType } from "./express.ts";
 import type { Pipeline } from "./pipelines.ts";
 import type { Slab } from "./pool.ts";
-import { bound, type Compiler, type CallRecorder, type DeviceFigures, type DeviceProgram, type PreparedCall, type Scratch } from "./program.ts";
+import {
+  bound,
+  type Compiler,
+  type CallRecorder,
+  type DeviceFigures,
+  type DeviceProgram,
+  type PreparedCall,
+  type Scratch,
+} from "./program.ts";
 import { fillFrame, foldGrid, ShaderText, STORED, WORKGROUP, type Shader } from "./shader.ts";
 import { SHADERS } from "./shaders.generated.ts";
 
@@ -67,7 +75,10 @@ export class ScatterProgram implements DeviceProgram {
     let at = 2;
     const next = (count: number): readonly number[] => ints.slice(at, (at += count));
     const sizes = next(rank);
-    const operand = (): { strides: readonly number[]; offset: number } => ({ strides: next(rank), offset: next(1)[0]! });
+    const operand = (): { strides: readonly number[]; offset: number } => ({
+      strides: next(rank),
+      offset: next(1)[0]!,
+    });
     const out = operand();
     const index = operand();
     const fromScalar = this.structure.attrs["source"] === "scalar";
@@ -214,7 +225,11 @@ export class ScanProgram implements DeviceProgram {
         }
       });
     };
-    const variants: readonly ScanVariant[] = serial ? ["rows"] : chunks === 1 ? ["whole"] : ["totals", "carry", "chunks"];
+    const variants: readonly ScanVariant[] = serial
+      ? ["rows"]
+      : chunks === 1
+        ? ["whole"]
+        : ["totals", "carry", "chunks"];
     const record = (recorder: CallRecorder, scratch: Scratch): void => {
       const memory = variants.length > 1 ? scratch.take(4 * rows * chunks) : null;
       for (const variant of variants) step(variant, recorder, memory);
@@ -246,7 +261,12 @@ export function renderScan(key: string, structure: RoutineStructure, variant: Sc
 
   const element = loadElement(input, "input_buffer[input_at + i * params.input_step]");
   const inputType = valueType(input.dtype);
-  const load = inputType === type ? element : inputType === "b" ? `select(${literal(0, type)}, ${literal(1, type)}, ${element})` : `${wgslType(type)}(${element})`;
+  const load =
+    inputType === type
+      ? element
+      : inputType === "b"
+        ? `select(${literal(0, type)}, ${literal(1, type)}, ${element})`
+        : `${wgslType(type)}(${element})`;
   if (variant === "rows") {
     const code = fillFrame(SHADERS.scan_rows, {
       offsets: walk(rank, "row", ["input", "out"]),
@@ -258,12 +278,21 @@ export function renderScan(key: string, structure: RoutineStructure, variant: Sc
     return text.finish(key, code, false);
   }
   const read = variant === "carry" ? "scratch[u32(i) + row * params.length]" : load;
-  const write = variant === "carry" ? "scratch[u32(i) + row * params.length] = before;" : `out_buffer[out_at + i * params.out_step] = ${storeElement(out, "before")};`;
+  const write =
+    variant === "carry"
+      ? "scratch[u32(i) + row * params.length] = before;"
+      : `out_buffer[out_at + i * params.out_step] = ${storeElement(out, "before")};`;
   const loads: string[] = [];
   const stores: string[] = [];
   for (let e = 0; e < SCAN_ITEMS; e++) {
     const at = e === 0 ? "begin" : `begin + ${e}u`;
-    loads.push(`    var x${e} = ${how.initial};`, `    if (${at} < last) {`, `      let i = i32(${at});`, `      x${e} = ${read};`, "    }");
+    loads.push(
+      `    var x${e} = ${how.initial};`,
+      `    if (${at} < last) {`,
+      `      let i = i32(${at});`,
+      `      x${e} = ${read};`,
+      "    }",
+    );
     loads.push(e === 0 ? "    var total = x0;" : `    total = ${how.combine("total", `x${e}`)};`);
     stores.push(`    before = ${how.combine("before", `x${e}`)};`);
     stores.push(`    if (${at} < last) {`, `      let i = i32(${at});`, `      ${write}`, "    }");
@@ -272,7 +301,10 @@ export function renderScan(key: string, structure: RoutineStructure, variant: Sc
     type: word,
     items: SCAN_ITEMS,
     offsets: variant === "carry" ? "" : walk(rank, "row", variant === "totals" ? ["input"] : ["input", "out"]),
-    carry: variant === "chunks" ? `select(${how.initial}, scratch[row * params.chunks + max(chunk, 1u) - 1u], chunk > 0u)` : how.initial,
+    carry:
+      variant === "chunks"
+        ? `select(${how.initial}, scratch[row * params.chunks + max(chunk, 1u) - 1u], chunk > 0u)`
+        : how.initial,
     load: loads.join("\n"),
     combine_sum: how.combine("sum", "x"),
     combine_before: how.combine("before", "x"),

@@ -25,7 +25,12 @@ type Item =
   | { readonly kind: "upload"; readonly slab: Slab; readonly data: ArrayBufferView<ArrayBuffer> }
   | { readonly kind: "destroy"; readonly slab: Slab }
   | { readonly kind: "gate"; readonly gate: Gate }
-  | { readonly kind: "read"; readonly reads: readonly SlabRead[]; readonly waiter: Waiter; resolve(result: ReadResult): void }
+  | {
+      readonly kind: "read";
+      readonly reads: readonly SlabRead[];
+      readonly waiter: Waiter;
+      resolve(result: ReadResult): void;
+    }
   | { readonly kind: "sync"; readonly waiter: Waiter; resolve(): void };
 
 /** Something that has to be known before work may go on. */
@@ -61,7 +66,9 @@ export class Stream {
     this.#staging = staging;
     this.#status = status;
     this.#scratch = scratch;
-    void device.lost.then((info) => this.lose(new DeviceLostError(`the GPU device was lost: ${info.message || info.reason}`)));
+    void device.lost.then((info) =>
+      this.lose(new DeviceLostError(`the GPU device was lost: ${info.message || info.reason}`)),
+    );
   }
 
   /** Throws if the device is gone. */
@@ -110,7 +117,8 @@ export class Stream {
   /** `data` is the queue's from now on if `owned`; else it is copied if it has to wait. */
   upload(slab: Slab, data: ArrayBufferView<ArrayBuffer>, owned: boolean): void {
     const waits = this.#head < this.#items.length;
-    const kept = waits && !owned ? new Uint8Array(data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength)) : data;
+    const kept =
+      waits && !owned ? new Uint8Array(data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength)) : data;
     this.#push({ kind: "upload", slab, data: kept });
   }
 
@@ -250,7 +258,9 @@ export class Stream {
       pieces.push({ buffer, ...group });
     });
     this.#recorder.flush();
-    const arrays: ReadResult["arrays"] = reads.map(({ request }) => fromDevice(request.dtype, new ArrayBuffer(0), 0, 0));
+    const arrays: ReadResult["arrays"] = reads.map(({ request }) =>
+      fromDevice(request.dtype, new ArrayBuffer(0), 0, 0),
+    );
     let fault = 0;
     await Promise.all(pieces.map(({ buffer, bytes }) => buffer.mapAsync(1, 0, bytes))).catch(async (error: unknown) => {
       await this.#report();

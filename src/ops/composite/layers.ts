@@ -24,10 +24,12 @@ export function linear(input: Tensor, ...args: ArgsOf<typeof LINEAR>): Tensor {
   return bias === null ? out : out.add(bias);
 }
 
-const LAYER_NORM = signature<{ normalizedShape: number | readonly number[]; weight?: Tensor | null; bias?: Tensor | null; eps?: number }>()(
-  "layerNorm",
-  ["normalizedShape", "weight", "bias", "eps"],
-);
+const LAYER_NORM = signature<{
+  normalizedShape: number | readonly number[];
+  weight?: Tensor | null;
+  bias?: Tensor | null;
+  eps?: number;
+}>()("layerNorm", ["normalizedShape", "weight", "bias", "eps"]);
 
 /** Normalises over the trailing dimensions `normalizedShape` to mean 0 and variance 1, then scales and shifts. */
 export function layerNorm(input: Tensor, ...args: ArgsOf<typeof LAYER_NORM>): Tensor {
@@ -40,7 +42,10 @@ export function layerNorm(input: Tensor, ...args: ArgsOf<typeof LAYER_NORM>): Te
     throw new ShapeError(
       `layerNorm: normalizedShape ${showShape(shape)} must be the last sizes of the input's shape ${showShape(input.shape)}`,
     );
-  for (const [what, p] of [["weight", weight], ["bias", bias]] as const)
+  for (const [what, p] of [
+    ["weight", weight],
+    ["bias", bias],
+  ] as const)
     if (p !== null && (p.dim() !== shape.length || p.shape.some((n, i) => n !== shape[i])))
       throw new ShapeError(`layerNorm: ${what} must have shape ${showShape(shape)}, got ${showShape(p.shape)}`);
   const dims = shape.map((_, i) => lead + i);
@@ -67,30 +72,38 @@ export function layerNorm(input: Tensor, ...args: ArgsOf<typeof LAYER_NORM>): Te
       (g, v, w) => {
         const { hat, scale } = normalized(v);
         const h = w === undefined ? g : g.mul(w);
-        return h.sub(h.mean(dims, true)).sub(hat.mul(h.mul(hat).mean(dims, true))).mul(scale);
+        return h
+          .sub(h.mean(dims, true))
+          .sub(hat.mul(h.mul(hat).mean(dims, true)))
+          .mul(scale);
       },
     ],
-    ...(weight === null ? [] : ([[weight, [placeholder], (g: Tensor, v?: Tensor) => sumOuter(g.mul(normalized(v!).hat))]] as const)),
+    ...(weight === null
+      ? []
+      : ([[weight, [placeholder], (g: Tensor, v?: Tensor) => sumOuter(g.mul(normalized(v!).hat))]] as const)),
     ...(bias === null ? [] : ([[bias, [], (g: Tensor) => sumOuter(g)]] as const)),
   ]);
   return out;
 }
 
-const EMBEDDING = signature<{ weight: Tensor; paddingIdx?: number | null; maxNorm?: number | null; scaleGradByFreq?: boolean }>()(
-  "embedding",
-  ["weight", "paddingIdx", "maxNorm"],
-  ["scaleGradByFreq"],
-);
+const EMBEDDING = signature<{
+  weight: Tensor;
+  paddingIdx?: number | null;
+  maxNorm?: number | null;
+  scaleGradByFreq?: boolean;
+}>()("embedding", ["weight", "paddingIdx", "maxNorm"], ["scaleGradByFreq"]);
 
-/** Rows of `weight` [n, d] at the int32 positions `input` [...]: [..., d]. The row `paddingIdx` gets no gradient. */
+/** Rows of `weight` [n, d] at the int32 positions `input` (any shape): its shape with d appended. The row `paddingIdx` gets no gradient. */
 export function embedding(input: Tensor, ...args: ArgsOf<typeof EMBEDDING>): Tensor {
   const { weight, paddingIdx = null, maxNorm = null, scaleGradByFreq = false } = parse(EMBEDDING, args);
   checkTensor("embedding", "weight", weight);
-  if (weight.dim() !== 2) throw new ShapeError(`embedding: weight must be a matrix, got shape ${showShape(weight.shape)}`);
+  if (weight.dim() !== 2)
+    throw new ShapeError(`embedding: weight must be a matrix, got shape ${showShape(weight.shape)}`);
   const rows = weight.shape[0]!;
   if (paddingIdx !== null && (paddingIdx < -rows || paddingIdx >= rows))
     throw new ArgumentError(`embedding: paddingIdx ${paddingIdx} must be within the ${rows} rows`);
-  if (maxNorm !== null) throw new ArgumentError("embedding: maxNorm is not supported; renormalise the weight with renorm before");
+  if (maxNorm !== null)
+    throw new ArgumentError("embedding: maxNorm is not supported; renormalise the weight with renorm before");
   const padding = paddingIdx === null ? null : paddingIdx < 0 ? paddingIdx + rows : paddingIdx;
   const out = rowsAt(weight, input);
   record("EmbeddingBackward0", out, [

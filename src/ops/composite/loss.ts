@@ -34,7 +34,14 @@ export function mseLoss(input: Tensor, ...args: ArgsOf<typeof MSE>): Tensor {
   };
   record("MseLossBackward0", out, [
     [input, [input, target], (g, x, y) => slope(g, x, y).sumToSize([...x.shape])],
-    [target, [input, target], (g, x, y) => slope(g, x, y).neg().sumToSize([...y.shape])],
+    [
+      target,
+      [input, target],
+      (g, x, y) =>
+        slope(g, x, y)
+          .neg()
+          .sumToSize([...y.shape]),
+    ],
   ]);
   return out;
 }
@@ -57,7 +64,9 @@ export function nllLoss(input: Tensor, ...args: ArgsOf<typeof NLL>): Tensor {
 function checkClasses(op: string, input: Tensor, target: Tensor): void {
   checkTensor(op, "target", target);
   if (isFloat(target.dtype) || target.dtype === "bool")
-    throw new DTypeError(`${op}: expected int32 class indices as target, got ${target.dtype}; convert with .to("int32")`);
+    throw new DTypeError(
+      `${op}: expected int32 class indices as target, got ${target.dtype}; convert with .to("int32")`,
+    );
   const expected = input.dim() === 1 ? [] : [input.shape[0]!, ...input.shape.slice(2)];
   if (input.dim() === 0 || !sameShape(expected, target.shape))
     throw new ShapeError(
@@ -65,16 +74,31 @@ function checkClasses(op: string, input: Tensor, target: Tensor): void {
     );
 }
 
-function nll(op: string, input: Tensor, target: Tensor, weight: Tensor | null, ignoreIndex: number, reduction: Reduction): Tensor {
+function nll(
+  op: string,
+  input: Tensor,
+  target: Tensor,
+  weight: Tensor | null,
+  ignoreIndex: number,
+  reduction: Reduction,
+): Tensor {
   checkClasses(op, input, target);
   const classDim = input.dim() === 1 ? 0 : 1;
   const classes = input.shape[classDim]!;
   if (weight !== null && (weight.dim() !== 1 || weight.shape[0] !== classes))
-    throw new ShapeError(`${op}: weight must have one value for each of the ${classes} classes, got shape ${showShape(weight.shape)}`);
+    throw new ShapeError(
+      `${op}: weight must have one value for each of the ${classes} classes, got shape ${showShape(weight.shape)}`,
+    );
   const counted = target.ne(ignoreIndex);
   const safe = counted.where(target, 0).to("int32");
   const pick = (x: Tensor): Tensor => x.gather(classDim, safe.unsqueeze(classDim)).squeeze(classDim);
-  const weights = weight === null ? counted.to(input.dtype) : weight.indexSelect(0, safe.reshape([-1])).reshape([...target.shape]).mul(counted);
+  const weights =
+    weight === null
+      ? counted.to(input.dtype)
+      : weight
+          .indexSelect(0, safe.reshape([-1]))
+          .reshape([...target.shape])
+          .mul(counted);
   const total = weights.sum();
   const losses = pick(input.detach()).neg().mul(weights);
   const masked = losses.maskedFill(counted.logicalNot(), 0);
@@ -107,7 +131,13 @@ const CROSS_ENTROPY = signature<{
  * probabilities of the input's shape.
  */
 export function crossEntropy(input: Tensor, ...args: ArgsOf<typeof CROSS_ENTROPY>): Tensor {
-  const { target, weight = null, ignoreIndex = -100, reduction: given = "mean", labelSmoothing = 0 } = parse(CROSS_ENTROPY, args);
+  const {
+    target,
+    weight = null,
+    ignoreIndex = -100,
+    reduction: given = "mean",
+    labelSmoothing = 0,
+  } = parse(CROSS_ENTROPY, args);
   const reduction = checkReduction("crossEntropy", given);
   checkTensor("crossEntropy", "target", target);
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
@@ -122,23 +152,40 @@ export function crossEntropy(input: Tensor, ...args: ArgsOf<typeof CROSS_ENTROPY
   const classes = input.shape[classDim]!;
   const counted = target.ne(ignoreIndex);
   const perClass = weight === null ? null : weight.reshape(input.shape.map((_, d) => (d === classDim ? classes : 1)));
-  const smooth = (perClass === null ? logs : logs.mul(perClass)).sum(classDim).neg().maskedFill(counted.logicalNot(), 0);
+  const smooth = (perClass === null ? logs : logs.mul(perClass))
+    .sum(classDim)
+    .neg()
+    .maskedFill(counted.logicalNot(), 0);
   const plain = nll("crossEntropy", logs, target, weight, ignoreIndex, reduction);
   let smoothed: Tensor;
   if (reduction === "none") smoothed = smooth;
   else if (reduction === "sum") smoothed = smooth.sum();
   else {
     const safe = counted.where(target, 0).to("int32");
-    const weights = weight === null ? counted.to(input.dtype) : weight.indexSelect(0, safe.reshape([-1])).reshape([...target.shape]).mul(counted);
+    const weights =
+      weight === null
+        ? counted.to(input.dtype)
+        : weight
+            .indexSelect(0, safe.reshape([-1]))
+            .reshape([...target.shape])
+            .mul(counted);
     smoothed = smooth.sum().div(weights.sum());
   }
   return plain.mul(1 - labelSmoothing).add(smoothed.mul(labelSmoothing / classes));
 }
 
-function probabilityLoss(logs: Tensor, target: Tensor, classDim: number, weight: Tensor | null, reduction: Reduction, smoothing: number): Tensor {
+function probabilityLoss(
+  logs: Tensor,
+  target: Tensor,
+  classDim: number,
+  weight: Tensor | null,
+  reduction: Reduction,
+  smoothing: number,
+): Tensor {
   const classes = logs.shape[classDim]!;
   const probabilities = smoothing === 0 ? target : target.mul(1 - smoothing).add(smoothing / classes);
-  const weighted = weight === null ? logs : logs.mul(weight.reshape(logs.shape.map((_, d) => (d === classDim ? classes : 1))));
+  const weighted =
+    weight === null ? logs : logs.mul(weight.reshape(logs.shape.map((_, d) => (d === classDim ? classes : 1))));
   const losses = weighted.mul(probabilities);
   if (reduction === "none") return losses.sum(classDim).neg();
   if (reduction === "sum") return losses.sum().neg();

@@ -9,7 +9,12 @@ import { checkFloating, wrapDim } from "../apply.ts";
 const SOFTMAX = signature<{ dim: number; dtype?: DType | null }>()("softmax", ["dim"], ["dtype"]);
 const LOG_SOFTMAX = signature<{ dim: number; dtype?: DType | null }>()("logSoftmax", ["dim"], ["dtype"]);
 
-function prepare(name: string, input: Tensor, given: number, dtype: DType | null | undefined): { x: Tensor; dim: number } {
+function prepare(
+  name: string,
+  input: Tensor,
+  given: number,
+  dtype: DType | null | undefined,
+): { x: Tensor; dim: number } {
   const x = dtype == null ? input : input.to(checkDType(dtype, name));
   checkFloating(name, x);
   return { x, dim: wrapDim(name, given, x.dim()) };
