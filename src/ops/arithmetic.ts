@@ -415,7 +415,7 @@ export function lerp(input: Tensor, ...args: ArgsOf<typeof LERP>): Tensor {
   recordOperands(isTensor(weight) ? "LerpBackward1" : "LerpBackward0", out, [
     wrt(input, [weight], (g, w) => g.mul(isTensor(w) ? w.neg().add(1) : 1 - Number(w))),
     wrt(end, [weight], (g, w) => g.mul(w)),
-    wrt(weight, [input, end], (g, x, y) => g.mul((y).sub(x))),
+    wrt(weight, [input, end], (g, x, y) => g.mul(y.sub(x))),
   ]);
   return out;
 }

@@ -48,7 +48,9 @@ export async function loadText(url: URL): Promise<string> {
     return response.text();
   }
   const name = "node:fs/promises";
-  const { readFile } = (await import(/* @vite-ignore */ name)) as { readFile(url: URL, encoding: "utf8"): Promise<string> };
+  const { readFile } = (await import(/* @vite-ignore */ name)) as {
+    readFile(url: URL, encoding: "utf8"): Promise<string>;
+  };
   return readFile(url, "utf8");
 }
 
