@@ -5,6 +5,7 @@
 
 /** Base class of every error thrown on purpose by this library. */
 export class TapegradError extends Error {
+  /** Name of the class, as messages show it. */
   override name = "TapegradError";
 }
 

@@ -22,7 +22,10 @@ export interface PrintOptions {
 }
 
 /** What `setPrintOptions` takes: options, or a named set of them that the others then change. */
-export type PrintSettings = Partial<PrintOptions> & { readonly profile?: "default" | "short" | "full" | null };
+export type PrintSettings = Partial<PrintOptions> & {
+  /** A named set of options. */
+  readonly profile?: "default" | "short" | "full" | null;
+};
 
 const DEFAULTS: PrintOptions = { precision: 4, threshold: 1000, edgeitems: 3, linewidth: 80, sciMode: null };
 

@@ -6,7 +6,7 @@
  * @packageDocumentation
  */
 
-export { Tensor, readAll, type NestedValues, type TensorData } from "./tensor.ts";
+export { Tensor, readAll, type HookHandle, type NestedValues, type TensorData } from "./tensor.ts";
 export type { DType } from "./dtype.ts";
 export type { DeviceType } from "./backend/backend.ts";
 export * from "./errors.ts";
@@ -210,7 +210,7 @@ export {
   setGradEnabled,
   type ModeGuard,
 } from "./autograd/mode.ts";
-export { graph, type GraphNode, type TapeGraph } from "./autograd/graph.ts";
+export { graph, type GraphEdge, type GraphNode, type TapeGraph } from "./autograd/graph.ts";
 export * as nn from "./nn/index.ts";
 export * as F from "./nn/functional.ts";
 export * as optim from "./optim/index.ts";

@@ -27,6 +27,7 @@ export interface InitOptions {
   readonly device?: "auto" | "webgpu" | "cpu" | undefined;
   /** A `GPU` to ask for an adapter, or a `GPUDevice` to use. */
   readonly gpu?: GpuLike | GpuDeviceLike | undefined;
+  /** Which adapter to prefer where there are several. */
   readonly powerPreference?: "high-performance" | "low-power" | undefined;
   /** Limits by name to ask for where they are lower than the adapter's. */
   readonly limits?: Readonly<Record<string, number>> | undefined;
@@ -38,6 +39,7 @@ const OPTION_NAMES = ["device", "gpu", "powerPreference", "limits", "without"];
 
 /** The device that new tensors are made on. */
 export interface DeviceInfo {
+  /** `"webgpu"` or `"cpu"`. */
   readonly type: DeviceType;
   /** Adapter or engine, for people. */
   readonly description: string;
@@ -117,9 +119,13 @@ export function destroy(): void {
 export interface MemoryInfo {
   /** Buffers in use. */
   readonly buffers: number;
+  /** Bytes of the buffers in use. */
   readonly liveBytes: number;
+  /** Bytes of free buffers that are kept for reuse. */
   readonly pooledBytes: number;
+  /** How many free buffers are kept. */
   readonly pooledBuffers: number;
+  /** Most bytes that were in use and kept together since the last `resetPeakMemory()`. */
   readonly peakBytes: number;
 }
 

@@ -56,6 +56,12 @@ function flatNumbers(values: readonly (number | readonly number[])[]): number[] 
   return values.flatMap((v) => v);
 }
 
+/** What `registerHook()` gives. */
+export interface HookHandle {
+  /** Takes the hook away. */
+  remove(): void;
+}
+
 /** An n-dimensional array that remembers how it was computed. Made by `tensor()` and its kin, never by `new`. */
 export class Tensor extends StructureMethods {
   // --- results that depend on how they are called -------------------------------------------------------------------
@@ -299,7 +305,7 @@ export class Tensor extends StructureMethods {
   }
 
   /** Calls `hook` with the gradient of this tensor; what it returns, if anything, takes its place. Gives a handle with `remove()`. */
-  registerHook(hook: (grad: Tensor) => Tensor | null | undefined | void): { remove(): void } {
+  registerHook(hook: (grad: Tensor) => Tensor | null | undefined | void): HookHandle {
     const edge = edgeOf(this);
     if (edge === null) throw new AutogradError("cannot register a hook on a tensor that doesn't require gradient");
     const list = edge.fn.variable !== null ? this.impl.hooks : (edge.fn.hooks[edge.nr] ??= []);
@@ -391,6 +397,7 @@ export class Tensor extends StructureMethods {
     return `Tensor(shape=${showShape(this.shape)}, dtype=${this.dtype}, device=${this.device}${grad})`;
   }
 
+  /** As a string what `toString()` gives; as a number an error that says how to read it. */
   [Symbol.toPrimitive](hint: string): string {
     if (hint !== "number") return this.toString();
     throw new TapegradError(

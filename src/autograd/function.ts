@@ -12,6 +12,7 @@ import { attach, edgeOf, GradFn, metaOf, needsTape, SavedTensor, type Grads } fr
 export interface FunctionContext {
   /** Keeps tensors for `backward`, where `savedTensors` has them. */
   saveForBackward(...tensors: readonly Tensor[]): void;
+  /** In `backward`: what `saveForBackward` kept. */
   readonly savedTensors: readonly Tensor[];
   /** In `backward`: which of `forward`'s arguments need a gradient. */
   readonly needsInputGrad: readonly boolean[];

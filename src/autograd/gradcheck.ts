@@ -10,13 +10,16 @@ import { grad } from "./engine.ts";
 export interface GradcheckOptions {
   /** Step of the finite differences. */
   readonly eps?: number;
+  /** Absolute tolerance. */
   readonly atol?: number;
+  /** Relative tolerance. */
   readonly rtol?: number;
   /** Give false rather than throw. */
   readonly raiseException?: boolean;
 }
 
-type Check = (...inputs: Tensor[]) => Tensor | readonly Tensor[];
+/** A function to check. */
+export type Check = (...inputs: Tensor[]) => Tensor | readonly Tensor[];
 
 /**
  * True if the gradients of `fn` at `inputs` agree with central differences; throws an `AutogradError` that says where they do not.

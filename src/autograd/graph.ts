@@ -5,6 +5,7 @@ import type { Tensor } from "../tensor.ts";
 
 /** An entry of the tape. */
 export interface GraphNode {
+  /** Number within the graph, which edges refer to. */
   readonly id: number;
   /** As in `gradFn.name`. */
   readonly name: string;
@@ -14,10 +15,20 @@ export interface GraphNode {
   readonly variable: string | null;
 }
 
+/** From an entry to one that an input of it came from, by their `id`. */
+export interface GraphEdge {
+  /** The entry that reads. */
+  readonly from: number;
+  /** The entry that made what is read. */
+  readonly to: number;
+}
+
 /** The tape below a tensor. Edges point from an entry to those that its inputs came from. */
 export interface TapeGraph {
+  /** Entries, the one that made the tensor first. */
   readonly nodes: readonly GraphNode[];
-  readonly edges: readonly { readonly from: number; readonly to: number }[];
+  /** Pairs of an entry and one that an input of it came from. */
+  readonly edges: readonly GraphEdge[];
   /** The graph in Graphviz's language. `labels` replaces names by other text. */
   toDot(labels?: (node: GraphNode) => string): string;
 }

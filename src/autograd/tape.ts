@@ -36,21 +36,25 @@ const FIRST = Number.MAX_SAFE_INTEGER;
 export class GradFn {
   /** PyTorch's name, such as `MulBackward0`. */
   readonly name: string;
+  /** Order of recording. @internal */
   readonly sequence: number;
+  /** Where the gradient of each input goes. @internal */
   readonly edges: readonly (Edge | null)[];
+  /** What is known of each result. @internal */
   readonly results: readonly ResultMeta[];
-  /** Values that the derivative needs; null once they are released. */
+  /** Values that the derivative needs; null once they are released. @internal */
   saved: readonly SavedTensor[] | null;
   readonly #apply: (grads: Grads, saved: readonly Tensor[], needed: readonly boolean[]) => Grads;
   /** The leaf that an `AccumulateGrad` entry adds to. */
   readonly variable: Tensor | null;
-  /** Hooks on the gradient of each result. */
+  /** Hooks on the gradient of each result. @internal */
   hooks: (Hook[] | undefined)[] = [];
-  /** Results whose gradient is to be kept in `.grad`. */
+  /** Results whose gradient is to be kept in `.grad`. @internal */
   retained: (Tensor | undefined)[] = [];
   /** The user's line that recorded it, where that was kept. */
   site: string | null = null;
 
+  /** @internal */
   constructor(options: {
     name: string;
     edges: readonly (Edge | null)[];
@@ -74,7 +78,7 @@ export class GradFn {
     return this.edges.map((e) => (e === null ? [null, 0] : [e.fn, e.nr]));
   }
 
-  /** Gradients of the inputs. Throws if the saved values were released or overwritten. */
+  /** Gradients of the inputs. Throws if the saved values were released or overwritten. @internal */
   run(grads: Grads, needed: readonly boolean[]): Grads {
     if (this.saved === null)
       throw new AutogradError(
@@ -89,11 +93,12 @@ export class GradFn {
     );
   }
 
-  /** Lets go of the saved values. Entries that saved nothing can run again, as in PyTorch. */
+  /** Lets go of the saved values. Entries that saved nothing can run again, as in PyTorch. @internal */
   release(): void {
     if (this.saved !== null && this.saved.length > 0) this.saved = null;
   }
 
+  /** The name in angle brackets. */
   toString(): string {
     return `<${this.name}>`;
   }
@@ -101,7 +106,9 @@ export class GradFn {
 
 /** Hooks that pack a value when it is saved and unpack it when it is used (`torch.autograd.graph.saved_tensors_hooks`). */
 export interface SavedTensorHooks {
+  /** Called when a value is saved; what it returns is kept in its place. */
   pack(tensor: Tensor): unknown;
+  /** Called when a derivative needs the value; gives it back. */
   unpack(packed: unknown): Tensor;
 }
 

@@ -95,6 +95,7 @@ export class TensorBase {
     return impl.requiresGrad || impl.gradFn !== null || this.gradFn !== null;
   }
 
+  /** As `requiresGrad_()`. */
   set requiresGrad(value: boolean) {
     setRequiresGrad(this as unknown as Tensor, value);
   }
@@ -117,6 +118,7 @@ export class TensorBase {
     return this.impl.grad;
   }
 
+  /** Replaces the accumulated gradient. */
   set grad(value: Tensor | null) {
     this.impl.grad = value;
   }

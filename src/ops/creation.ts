@@ -14,8 +14,11 @@ import { applyNode, checkSizes, fromNode, iota, isTensor, mapOp } from "./apply.
 
 /** Options of every function that makes a tensor. */
 export interface TensorOptions {
+  /** Element type; float32, or that of the data, by default. */
   dtype?: DType | null;
+  /** `"cpu"` or `"webgpu"`; the device of the last `init()` by default. */
   device?: string | null;
+  /** Whether gradients are to flow to it. */
   requiresGrad?: boolean;
 }
 

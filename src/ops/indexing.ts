@@ -327,9 +327,13 @@ function spreadOver(op: string, index: Tensor, source: Tensor, dim: number): Ten
 
 /** A range of a dimension: what `start:end:step` is in Python. */
 export interface Slice {
+  /** Tells a slice from options. */
   readonly isSlice: true;
+  /** First index; null from the beginning. */
   readonly start: number | null;
+  /** Index behind the last; null to the end. */
   readonly end: number | null;
+  /** Distance of neighbours, at least 1; null for 1. */
   readonly step: number | null;
 }
 

@@ -7,11 +7,17 @@ import { withDefaults } from "./sgd.ts";
 
 /** Options of `Adam` and `AdamW`, as in PyTorch. */
 export interface AdamOptions {
+  /** Learning rate. */
   lr: number;
+  /** Decay of the running averages of the gradient and of its square. */
   betas: readonly [number, number];
+  /** Added to the denominator. */
   eps: number;
+  /** Adam: factor of the parameter added to its gradient; AdamW: share taken off the parameter, times the learning rate. */
   weightDecay: number;
+  /** Whether the largest average of squares so far is used. */
   amsgrad: boolean;
+  /** Whether to go up rather than down. */
   maximize: boolean;
 }
 

@@ -9,18 +9,30 @@ import type { Tensor } from "../tensor.ts";
 import { layoutOf, ownsStorage, packed, partsOf, wholeOf } from "./pack.ts";
 
 /** Tensors to optimise, or groups of them with options of their own. */
-export type Parameters<O> = Iterable<Tensor> | Iterable<{ params: Iterable<Tensor> | Tensor } & Partial<O>>;
+export type Parameters<O> = Iterable<Tensor> | Iterable<GivenGroup<O>>;
+
+/** A group of parameters as a user gives it: options left out are the optimiser's. */
+export type GivenGroup<O> = {
+  /** One tensor or several. */
+  params: Iterable<Tensor> | Tensor;
+} & Partial<O>;
 
 /** Parameters that share options. */
-export type ParamGroup<O> = { params: Tensor[] } & O;
+export type ParamGroup<O> = {
+  /** The tensors. */
+  params: Tensor[];
+} & O;
 
 /** State of one parameter: tensors and numbers by name. */
 export type ParamState = Record<string, Tensor | number>;
 
 /** Base class of optimisers. `O` are the options of a group. */
 export abstract class Optimizer<O extends object> {
+  /** Parameters with their options; options may be changed between steps. */
   readonly paramGroups: ParamGroup<O>[] = [];
+  /** State of each parameter that was updated. */
   readonly state = new Map<Tensor, ParamState>();
+  /** Options of groups that do not say otherwise. */
   readonly defaults: O;
   readonly #name: string;
 
@@ -38,7 +50,7 @@ export abstract class Optimizer<O extends object> {
   }
 
   /** Adds parameters with options of their own. Throws for tensors that are no leaves or belong to another group. */
-  addParamGroup(group: { params: Iterable<Tensor> | Tensor } & Partial<O>): void {
+  addParamGroup(group: GivenGroup<O>): void {
     if (isTensor(group) || typeof group !== "object" || group === null || !("params" in group))
       throw new ArgumentError(`${this.#name}: a parameter group must be an object with "params"`);
     const { params, ...options } = group;
@@ -217,8 +229,13 @@ export abstract class Optimizer<O extends object> {
 
 /** What `stateDict()` gives. */
 export interface OptimizerState<O> {
+  /** State by the number of the parameter. */
   readonly state: Record<number, ParamState>;
-  readonly paramGroups: readonly ({ readonly params: readonly number[] } & O)[];
+  /** Groups, with numbers in the place of parameters. */
+  readonly paramGroups: readonly ({
+    /** Numbers of the parameters. */
+    readonly params: readonly number[];
+  } & O)[];
 }
 
 /** Fails unless a number is at least `low` (and below `high`). */

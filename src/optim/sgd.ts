@@ -7,11 +7,17 @@ import { checkRange, Optimizer, type ParamGroup, type Parameters, type ParamStat
 
 /** Options of `SGD`, as in PyTorch. */
 export interface SGDOptions {
+  /** Learning rate. */
   lr: number;
+  /** Share of the last step that is added to the next. */
   momentum: number;
+  /** Share of the gradient that momentum leaves out. */
   dampening: number;
+  /** Factor of the parameter that is added to its gradient. */
   weightDecay: number;
+  /** Whether the momentum is looked ahead. */
   nesterov: boolean;
+  /** Whether to go up rather than down. */
   maximize: boolean;
 }
 
