@@ -1,23 +1,25 @@
 /** The package as users get it: packed, installed in their projects, and run there by Node, Deno, a bundler and a bare page. */
 
-import { cpSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { cpSync, readFileSync, rmSync } from "node:fs";
+import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { build, preview, type PreviewServer } from "vite";
+import { build } from "vite";
 import type { Browser } from "puppeteer-core";
 import { dawnEnvironment, DENO, ROOT } from "../../scripts/support/environment.ts";
 import { TOOLS } from "../../scripts/support/run.ts";
-import { openPage, startChromium } from "../support/chromium.ts";
+import { startChromium } from "../support/chromium.ts";
+import { reportOf } from "./page.ts";
 import { DENO_ARGUMENTS, denoVariables } from "../support/deno.ts";
 import {
   buildTarball,
+  contentsOf,
   EXPECTED,
   pageProgram,
   printingProgram,
   Project,
   systemNode,
   temporaryFolder,
-  type Report,
+  workerPage,
 } from "./project.ts";
 
 const folder = temporaryFolder();
@@ -32,6 +34,33 @@ beforeAll(() => {
 afterAll(() => {
   project?.remove();
   rmSync(folder, { recursive: true, force: true });
+});
+
+describe("the tarball", () => {
+  const installed = (path: string): string => readFileSync(join(project.folder, "node_modules/tapegrad", path), "utf8");
+  const BUNDLES = ["dist/tapegrad.js", "dist/tapegrad.min.js"];
+
+  test("holds the library, its types, its maps, and the two texts", () => {
+    const expected = ["LICENSE", "README.md", "package.json", "dist/tapegrad.d.ts"];
+    expect(contentsOf(tarball)).toEqual([...expected, ...BUNDLES, ...BUNDLES.map((file) => `${file}.map`)].sort());
+    expect(installed("README.md")).toBe(readFileSync(join(ROOT, "README.md"), "utf8"));
+    expect(installed("LICENSE")).toContain("MIT");
+  });
+
+  test.for(BUNDLES)("%s leads to its sources", (file) => {
+    expect(installed(file)).toMatch(new RegExp(`\n//# sourceMappingURL=${basename(file)}\\.map\\s*$`));
+    const map = JSON.parse(installed(`${file}.map`)) as { sources: string[]; sourcesContent: string[] };
+    expect(map.sources.length).toBeGreaterThan(20);
+    map.sources.forEach((source, i) =>
+      expect(map.sourcesContent[i]).toBe(readFileSync(join(ROOT, "dist", source), "utf8")),
+    );
+  });
+
+  test("has no dependency, and types that name nothing of Node, of the DOM or of WebGPU", () => {
+    const { dependencies = {} } = JSON.parse(installed("package.json")) as { dependencies?: object };
+    expect(dependencies).toEqual({});
+    expect(installed("dist/tapegrad.d.ts")).not.toMatch(/^import .* from|reference types|\bGPU[A-Z]\w*\b(?!`)/m);
+  });
 });
 
 describe("in Node", () => {
@@ -61,6 +90,32 @@ describe("in Node", () => {
     }
   });
 
+  test("runs in the newer Node of the tests, imported and required", async () => {
+    project.write("newer.js", printingProgram("cpu"));
+    expect(await project.report(process.execPath, ["newer.js"])).toMatchObject({ ...EXPECTED, type: "cpu" });
+    project.write("required.cjs", 'const tg = require("tapegrad"); console.log(String(tg.ones(2)));');
+    expect((await project.run(process.execPath, ["required.cjs"])).trim()).toBe("tensor([1., 1.])");
+  });
+
+  test("runs in a worker thread", async () => {
+    project.write("worker.js", printingProgram("cpu"));
+    project.write("main.js", 'import { Worker } from "node:worker_threads"; new Worker("./worker.js");');
+    expect(await project.report(systemNode(), ["main.js"])).toMatchObject({ ...EXPECTED, type: "cpu" });
+  });
+
+  test("is rendered on a server, bundled for it", async () => {
+    project.write("server/entry.js", printingProgram("cpu"));
+    const root = join(project.folder, "server");
+    await build({
+      root,
+      configFile: false,
+      logLevel: "error",
+      ssr: { noExternal: true },
+      build: { ssr: "entry.js", outDir: "out", target: "es2023" },
+    });
+    expect(await project.report(systemNode(), ["server/out/entry.js"])).toMatchObject({ ...EXPECTED, type: "cpu" });
+  });
+
   test("is imported without touching the host", async () => {
     project.write(
       "import.js",
@@ -81,6 +136,14 @@ describe("in Deno", () => {
   });
 });
 
+describe("in Deno, by its path", () => {
+  test("runs", async () => {
+    project.write("deno-path.ts", printingProgram("cpu", "./node_modules/tapegrad/dist/tapegrad.min.js"));
+    const report = await project.report(DENO, [...DENO_ARGUMENTS, "deno-path.ts"], denoVariables());
+    expect(report).toMatchObject({ ...EXPECTED, type: "cpu" });
+  });
+});
+
 describe("in a page", () => {
   let browser: Browser;
 
@@ -89,30 +152,6 @@ describe("in a page", () => {
   });
   afterAll(() => browser?.close());
 
-  /** Serves a folder as it is, opens its page, and gives the report found there. */
-  async function reportOf(root: string, outDir: string): Promise<Report> {
-    const server: PreviewServer = await preview({
-      root,
-      configFile: false,
-      logLevel: "error",
-      build: { outDir },
-      preview: { host: "localhost", port: 0 },
-    });
-    const { page, problems } = await openPage(browser, server.resolvedUrls!.local[0]!);
-    try {
-      await page
-        .waitForFunction(() => "report" in globalThis, { timeout: 60_000 })
-        .catch((error: unknown) => {
-          throw new Error(`the page gave no report: ${problems.join("; ")}`, { cause: error });
-        });
-      expect(problems).toEqual([]);
-      return await page.evaluate(() => (globalThis as unknown as { report: Report }).report);
-    } finally {
-      await page.close();
-      await server.close();
-    }
-  }
-
   const HEAD = '<!doctype html><meta charset="utf-8"><title>user</title><link rel="icon" href="data:,">';
 
   test.for(["cpu", "webgpu"])("runs bundled by vite on %s", async (device) => {
@@ -120,7 +159,7 @@ describe("in a page", () => {
     project.write(`${device}/main.js`, pageProgram(device));
     const root = join(project.folder, device);
     await build({ root, configFile: false, logLevel: "error", build: { outDir: "out", target: "es2023" } });
-    expect(await reportOf(root, "out")).toMatchObject({ ...EXPECTED, type: device });
+    expect(await reportOf(browser, root, "out")).toMatchObject({ ...EXPECTED, type: device });
   });
 
   test.for(["tapegrad.js", "tapegrad.min.js"])("runs from a plain module script with %s", async (file) => {
@@ -128,7 +167,15 @@ describe("in a page", () => {
     project.write(`${site}/index.html`, `${HEAD}<script type="module">${pageProgram("webgpu", `./${file}`)}</script>`);
     const root = join(project.folder, site);
     cpSync(join(project.folder, "node_modules/tapegrad/dist", file), join(root, file));
-    expect(await reportOf(root, ".")).toMatchObject({ ...EXPECTED, type: "webgpu" });
+    expect(await reportOf(browser, root, ".")).toMatchObject({ ...EXPECTED, type: "webgpu" });
+  });
+
+  test("runs in a worker", async () => {
+    project.write("worker/index.html", `${HEAD}<script type="module">${workerPage("./worker.js")}</script>`);
+    project.write("worker/worker.js", pageProgram("webgpu", "./tapegrad.js"));
+    const root = join(project.folder, "worker");
+    cpSync(join(project.folder, "node_modules/tapegrad/dist/tapegrad.js"), join(root, "tapegrad.js"));
+    expect(await reportOf(browser, root, ".")).toMatchObject({ ...EXPECTED, type: "webgpu" });
   });
 });
 
@@ -154,12 +201,14 @@ export const layers = nn;
   const OPTIONS = { strict: true, exactOptionalPropertyTypes: true, noEmit: true, skipLibCheck: false, types: [] };
 
   test.for([
-    { module: "nodenext", moduleResolution: "nodenext" },
-    { module: "esnext", moduleResolution: "bundler" },
-  ])("type-checks without DOM and GPU types, $moduleResolution", async (modules) => {
-    const name = `types-${modules.moduleResolution}`;
+    { module: "nodenext", moduleResolution: "nodenext", lib: ["es2022"] },
+    { module: "esnext", moduleResolution: "bundler", lib: ["es2022"] },
+    { module: "esnext", moduleResolution: "bundler", lib: ["es2022", "dom"] },
+    { module: "nodenext", moduleResolution: "nodenext", lib: ["esnext", "webworker"] },
+  ])("type-checks without GPU types, $moduleResolution, with $lib", async (options) => {
+    const name = `types-${options.moduleResolution}-${options.lib.join("-")}`;
     project.write(`${name}/program.ts`, PROGRAM);
-    const compilerOptions = { ...OPTIONS, ...modules, target: "es2022", lib: ["es2022"] };
+    const compilerOptions = { ...OPTIONS, ...options, target: "es2022" };
     project.write(`${name}/tsconfig.json`, JSON.stringify({ compilerOptions }));
     expect(await project.run(process.execPath, [join(ROOT, TOOLS.tsc), "-p", name])).toBe("");
   });

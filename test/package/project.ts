@@ -43,10 +43,19 @@ tg.destroy();
 `;
 }
 
-/** The program for a page, which leaves its report in a global variable. */
+/** The program of a page that leaves to a worker what `pageProgram` does. */
+export function workerPage(worker: string): string {
+  return `const worker = new Worker(${JSON.stringify(worker)}, { type: "module" });
+worker.onerror = (event) => console.error(event.message);
+worker.onmessage = ({ data }) => { globalThis.report = data; };
+`;
+}
+
+/** The program for a page, which leaves its report in a global variable, or for a worker, which posts it. */
 export function pageProgram(device: string, from = "tapegrad"): string {
   return `import * as tg from ${JSON.stringify(from)};${BODY.replace("DEVICE", JSON.stringify(device))}
-globalThis.report = report;
+if (typeof document === "undefined") postMessage(report);
+else globalThis.report = report;
 `;
 }
 
@@ -62,6 +71,12 @@ export function buildTarball(folder: string): string {
     stdio: ["ignore", "ignore", "inherit"],
   });
   return packPackage(folder);
+}
+
+/** Paths of a tarball's files within the package, sorted. */
+export function contentsOf(tarball: string): string[] {
+  const listed = execFileSync("tar", ["-tzf", tarball], { encoding: "utf8" }).trim().split("\n");
+  return listed.map((path) => path.replace(/^package\//, "")).sort();
 }
 
 /** A user's project. */
