@@ -210,7 +210,7 @@ export {
   setGradEnabled,
   type ModeGuard,
 } from "./autograd/mode.ts";
-export { graph, type GraphEdge, type GraphNode, type TapeGraph } from "./autograd/graph.ts";
+export { graph, type GraphEdge, type GraphNode, type GraphOptions, type TapeGraph } from "./autograd/graph.ts";
 export * as nn from "./nn/index.ts";
 export * as F from "./nn/functional.ts";
 export * as optim from "./optim/index.ts";

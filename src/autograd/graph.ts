@@ -1,5 +1,6 @@
 /** The tape as a graph, for people and drawing tools. */
 
+import { applyOptions } from "../args.ts";
 import { edgeOf, type GradFn } from "./tape.ts";
 import type { Tensor } from "../tensor.ts";
 
@@ -11,7 +12,7 @@ export interface GraphNode {
   readonly name: string;
   /** Shape of a leaf, for `AccumulateGrad`. */
   readonly shape: readonly number[] | null;
-  /** Name of a leaf, if one was given. */
+  /** Name of the tensor that it made, or of the leaf, if one was given. */
   readonly variable: string | null;
 }
 
@@ -33,8 +34,24 @@ export interface TapeGraph {
   toDot(labels?: (node: GraphNode) => string): string;
 }
 
-/** The tape below a tensor; empty if it has none. */
-export function graph(tensor: Tensor): TapeGraph {
+/** What `graph()` may be told. */
+export interface GraphOptions {
+  /** Names for tensors: of leaves, or of what entries made. A tensor that is not in the graph is passed over. */
+  readonly names?: Readonly<Record<string, Tensor>> | undefined;
+}
+
+/**
+ * The tape below a tensor; empty if it has none. With `names`, entries are called by the tensors that they made:
+ *
+ *     tg.graph(y, { names: { x, "x²": square } }).toDot()
+ */
+export function graph(tensor: Tensor, options: GraphOptions = {}): TapeGraph {
+  applyOptions("graph", ["names"], {}, { ...options }, {});
+  const nameOf = new Map<GradFn, string>();
+  for (const [name, named] of Object.entries(options.names ?? {})) {
+    const edge = edgeOf(named);
+    if (edge !== null) nameOf.set(edge.fn, name);
+  }
   const nodes: GraphNode[] = [];
   const edges: { from: number; to: number }[] = [];
   const ids = new Map<GradFn, number>();
@@ -48,7 +65,7 @@ export function graph(tensor: Tensor): TapeGraph {
         id,
         name: fn.name,
         shape: variable === null ? null : variable.shape,
-        variable: variable?.impl.name ?? null,
+        variable: nameOf.get(fn) ?? variable?.impl.name ?? null,
       });
       stack.push(fn);
     }
