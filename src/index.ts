@@ -198,6 +198,7 @@ export {
   type Index,
   type Slice,
 } from "./ops/indexing.ts";
+export { conv1d, conv2d, conv3d, convTranspose1d, convTranspose2d, convTranspose3d, type PerDim } from "./ops/conv.ts";
 export { softmax, logSoftmax } from "./ops/composite/softmax.ts";
 
 export * as autograd from "./autograd/index.ts";

@@ -188,10 +188,12 @@ export interface FusedData {
  *   out of range writes nothing and sets the status word.
  * - `scan`: buffers [input, out]; attrs.kind = "sum" | "prod" | "max" | "min"; attrs.rank. ints = [length, ...outer sizes, scan stride in,
  *   ...outer strides in, offset in, scan stride out, ...outer strides out, offset out]. Inclusive; max and min propagate NaN.
+ * - `conv`: buffers [input, weight, out], floats; attrs.rank = number of spatial dimensions; ints as `packConv` in convolution.ts packs
+ *   them, which also says what is computed. out is written through its strides, every element once. Sums accumulate in at least float32.
  * - `copy`: buffers [source, out], same dtype: ints = [elements, first element of source, first element of out], byte for byte. Not of
  *   float16, whose elements are smaller than what devices copy.
  */
-export type RoutineName = "matmul" | "scatter" | "scan" | "copy";
+export type RoutineName = "matmul" | "scatter" | "scan" | "conv" | "copy";
 
 /** What has to be compiled of a routine. */
 export interface RoutineStructure {

@@ -12,7 +12,7 @@ import {
   type FixtureTensor,
   type FixtureValue,
 } from "./fixtures.ts";
-import { callerOf, camelCase, SAMPLES } from "./samples.ts";
+import { callerOf, camelCase, SAMPLES, type OpSample } from "./samples.ts";
 
 /** Bounds where both sides compute in float64. The expected numbers have ten digits. */
 const EXACT = { rtol: 1e-7, atol: 1e-8 };
@@ -104,7 +104,16 @@ async function compareGrads(
   return grads;
 }
 
+/** A table of operations, and the file of test/fixtures with their samples. */
+export interface SampleTable {
+  readonly file: string;
+  readonly table: Readonly<Record<string, OpSample>>;
+}
+
+const OPS: SampleTable = { file: "ops.json", table: SAMPLES };
+
 async function runSample(
+  table: SampleTable["table"],
   name: string,
   sample: FixtureSample,
   float: DType,
@@ -114,8 +123,8 @@ async function runSample(
   const decoder = new Decoder(float);
   const args = sample.args.map((a) => decoder.value(a));
   const options = Object.fromEntries(Object.entries(sample.kwargs).map(([k, v]) => [camelCase(k), decoder.value(v)]));
-  if (SAMPLES[name]?.leaveOut?.(args, options) != null) return false;
-  const outs = flatten(callerOf(name)(args, options));
+  if (table[name]?.leaveOut?.(args, options) != null) return false;
+  const outs = flatten(await callerOf(name, table)(args, options));
   expectEqual(outs.length, sample.out.length, `${what}, number of results`);
   for (let i = 0; i < outs.length; i++) await compare(outs[i]!, sample.out[i]!, float, bounds, `${what}, result ${i}`);
   if (sample.grads === undefined) return true;
@@ -143,15 +152,15 @@ async function runSample(
 }
 
 /** Compares all samples of an operation on a device; on the CPU in float64, too. Gives how many were run. */
-export async function conform(name: string, device: TestDevice): Promise<number> {
-  const samples = (await fixtures())[name];
+export async function conform(name: string, device: TestDevice, from: SampleTable = OPS): Promise<number> {
+  const samples = (await fixtures(from.file))[name];
   ensure(samples !== undefined && samples.length > 0, `there are no samples of ${name}`);
-  const { rtol = 2e-5, atol = 5e-6 } = SAMPLES[name]!;
+  const { rtol = 2e-5, atol = 5e-6 } = from.table[name]!;
   let count = 0;
   for (let i = 0; i < samples.length; i++) {
     const what = `${name} sample ${i}`;
-    if (device === "cpu") await runSample(name, samples[i]!, "float64", EXACT, `${what} in float64`);
-    if (await runSample(name, samples[i]!, "float32", { rtol, atol }, what)) count++;
+    if (device === "cpu") await runSample(from.table, name, samples[i]!, "float64", EXACT, `${what} in float64`);
+    if (await runSample(from.table, name, samples[i]!, "float32", { rtol, atol }, what)) count++;
   }
   ensure(count > 0, `every sample of ${name} was left out`);
   return count;

@@ -54,14 +54,18 @@ export async function loadText(url: URL): Promise<string> {
   return readFile(url, "utf8");
 }
 
-let loaded: Promise<Readonly<Record<string, readonly FixtureSample[]>>> | null = null;
+const loaded = new Map<string, Promise<Readonly<Record<string, readonly FixtureSample[]>>>>();
 
-/** All samples by op. */
-export function fixtures(): Promise<Readonly<Record<string, readonly FixtureSample[]>>> {
-  loaded ??= loadText(new URL("../fixtures/ops.json", import.meta.url)).then(
-    (text) => JSON.parse(text) as Record<string, readonly FixtureSample[]>,
-  );
-  return loaded;
+/** All samples of a file of test/fixtures, by op. */
+export function fixtures(file = "ops.json"): Promise<Readonly<Record<string, readonly FixtureSample[]>>> {
+  let samples = loaded.get(file);
+  if (samples === undefined) {
+    samples = loadText(new URL(`../fixtures/${file}`, import.meta.url)).then(
+      (text) => JSON.parse(text) as Record<string, readonly FixtureSample[]>,
+    );
+    loaded.set(file, samples);
+  }
+  return samples;
 }
 
 /** Irregular weights in which results are summed before they are differentiated. */

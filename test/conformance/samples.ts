@@ -29,7 +29,8 @@ const method =
     );
   };
 
-const call =
+/** Calls a function with all arguments, then the options. */
+export const call =
   (f: (...args: never[]) => unknown) =>
   (args: readonly Value[], options: Readonly<Record<string, Value>>): unknown =>
     (f as (...a: unknown[]) => unknown)(...args, ...(Object.keys(options).length > 0 ? [options] : []));
@@ -232,9 +233,9 @@ export const SAMPLES: Readonly<Record<string, OpSample>> = {
   },
 };
 
-/** How an operation is called. */
-export function callerOf(name: string): NonNullable<OpSample["call"]> {
-  return SAMPLES[name]?.call ?? method(camelCase(name));
+/** How an operation of a table is called. */
+export function callerOf(name: string, table = SAMPLES): NonNullable<OpSample["call"]> {
+  return table[name]?.call ?? method(camelCase(name));
 }
 
 /** `index_select` to `indexSelect`. */

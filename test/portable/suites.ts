@@ -2,7 +2,9 @@
 
 import type { PortableSuite } from "../support/portable.ts";
 import { conformance } from "./conformance.ts";
+import { conv } from "./conv.ts";
 import { environment } from "./environment.ts";
+import { layers } from "./layers.ts";
 
 /** All of them. */
-export const suites: readonly PortableSuite[] = [environment, conformance];
+export const suites: readonly PortableSuite[] = [environment, conformance, layers, conv];

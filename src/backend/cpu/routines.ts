@@ -1,6 +1,7 @@
 /** Kernels with an algorithm of their own, in JavaScript. Their numbers are laid out as `kernel.ts` says. */
 
 import { fromHalf, toHalf, type DType, type HostArray } from "../../dtype.ts";
+import { convolve } from "./conv.ts";
 import type { RoutineData, RoutineStructure } from "../../graph/kernel.ts";
 
 /** Runs a routine; gives true if an index was out of range. */
@@ -13,6 +14,9 @@ export function runRoutine(s: RoutineStructure, data: RoutineData, buffers: read
       return scatter(s, data, buffers);
     case "scan":
       scan(String(s.attrs["kind"]), Number(s.attrs["rank"]), data.ints, s.buffers[0]!.dtype, buffers);
+      return false;
+    case "conv":
+      convolve(data.ints, Number(s.attrs["rank"]), s.buffers[0]!.dtype, buffers);
       return false;
     default:
       buffers[1]!.set(buffers[0]!.subarray(data.ints[1], data.ints[1]! + data.ints[0]!), data.ints[2]);

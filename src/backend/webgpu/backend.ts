@@ -13,6 +13,7 @@ import type {
   ReadRequest,
   ReadResult,
 } from "../backend.ts";
+import { ConvProgram } from "./conv.ts";
 import { findDevice, type FoundDevice, type NoDevice, type WebGpuOptions } from "./device.ts";
 import { FusedProgram } from "./fused-program.ts";
 import { MatmulProgram } from "./matmul.ts";
@@ -187,6 +188,8 @@ export class WebGpuBackend implements Backend {
         return new ScatterProgram(structure, this.#compiler, this.#figures);
       case "scan":
         return new ScanProgram(structure, this.#compiler, this.#figures);
+      case "conv":
+        return new ConvProgram(structure, this.#compiler, this.#figures);
       case "copy":
         return new CopyProgram(structure);
     }

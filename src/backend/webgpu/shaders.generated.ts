@@ -173,6 +173,63 @@ fn t_fault() {
   }
 }
 `,
+  conv: `var<workgroup> tile_a: array<vec4<f32>, {{size_a}}>;
+var<workgroup> tile_b: array<vec4<f32>, {{size_b}}>;
+@compute @workgroup_size({{threads}})
+fn main(
+  @builtin(workgroup_id) group_id: vec3<u32>,
+  @builtin(num_workgroups) group_count: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let block = group_id.y * group_count.x + group_id.x;
+  let tiles = params.tiles_m * params.tiles_n;
+  let part = block / tiles;
+  let group = part / params.splits;
+  if (group >= params.groups) { return; }
+  let split = part % params.splits;
+  let tile = block % tiles;
+  let src_at = params.src + i32(group) * params.src_group;
+  let weight_at = params.weight + i32(group) * params.weight_group;
+  let m0 = (tile / params.tiles_n) * {{tm}}u;
+  let n0 = (tile % params.tiles_n) * {{tn}}u;
+  let k_first = split * params.k_part;
+  let k_last = min(k_first + params.k_part, params.k);
+  let row = local / {{columns}}u;
+  let column = local % {{columns}}u;
+{{positions}}
+{{accumulators}}
+  for (var k0 = k_first; k0 < k_last; k0 += {{tk}}u) {
+{{load}}
+    workgroupBarrier();
+    for (var kk = 0u; kk < {{tk}}u; kk++) {
+{{multiply}}
+    }
+    workgroupBarrier();
+  }
+{{store}}
+}
+`,
+  conv_direct: `@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group_id: vec3<u32>,
+  @builtin(num_workgroups) group_count: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let at = (group_id.y * group_count.x + group_id.x) * 256u + local;
+  if (at >= params.groups * params.m * params.n) { return; }
+  let n = at % params.n;
+  let m = (at / params.n) % params.m;
+  let group = at / (params.n * params.m);
+{{position}}
+  let src_at = params.src + i32(group) * params.src_group + origin;
+  let weight_at = params.weight + i32(group) * params.weight_group + i32(m) * params.weight_outer;
+  var sum = 0.0;
+  for (var c = 0i; c < i32(params.channels); c++) {
+{{loops}}
+  }
+  dst_buffer[{{target}}] = {{store}};
+}
+`,
   exponential: `fn t_power_of_two(n: i32) -> f32 {
   return bitcast<f32>((n + 127) << 23u);
 }
