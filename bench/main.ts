@@ -1,0 +1,91 @@
+/** `npm run bench`: see support/options.ts for what it can be told. */
+
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { tmpdir } from "node:os";
+import { dawnEnvironment, ROOT } from "../scripts/support/environment.ts";
+import { runNode } from "../scripts/support/run.ts";
+import { machine, ownVersion } from "./support/machine.ts";
+import { readOptions, USAGE, type BenchOptions, type Command, type ThreadMode } from "./support/options.ts";
+import { buildGradients, installPeers } from "./support/peers.ts";
+
+/** Runs one part in this process. */
+async function runPart(command: Command, options: BenchOptions, mode: ThreadMode): Promise<unknown> {
+  switch (command) {
+    case "ops":
+      return (await import("./ops.ts")).runOps(options, mode);
+    default:
+      throw new Error(`${command} is not there yet`);
+  }
+}
+
+/** Modes of threads in which a command runs: what does not depend on them runs once. */
+function modesOf(command: Command, options: BenchOptions): readonly ThreadMode[] {
+  return options.device === "cpu" && (command === "ops" || command === "training") ? options.threads : ["one"];
+}
+
+/** Runs every part in a process of its own, so that none starts with what another left behind, and gathers the results. */
+async function runAll(commands: readonly Command[], options: BenchOptions, args: readonly string[]): Promise<number> {
+  installPeers();
+  await buildGradients();
+  const environment = options.device === "webgpu" ? dawnEnvironment().variables : {};
+  const results: Record<string, unknown[]> = {};
+  const facts = machine();
+  console.log(`${facts.processor}, ${facts.parallelism} threads; ${facts.engine}; commit ${facts.commit}`);
+  console.log(`load of the last minute before: ${facts.loadBefore.toFixed(2)}`);
+  let failures = 0;
+  const plain = args.filter((a) => a.startsWith("--"));
+  for (const command of commands)
+    for (const mode of modesOf(command, options)) {
+      const part = join(tmpdir(), `tapegrad-bench-${process.pid}.json`);
+      const code = await runNode(
+        "bench/main.ts",
+        [...withoutValues(args, commands), command, "--threads", mode, "--part", part],
+        environment,
+      );
+      if (code !== 0) {
+        console.error(`bench: ${command} (${mode}) ended with code ${code}`);
+        failures++;
+        continue;
+      }
+      (results[command] ??= []).push(JSON.parse(readFileSync(part, "utf8")));
+      rmSync(part, { force: true });
+    }
+  if (options.output !== null && Object.keys(results).length > 0) {
+    const stamp = facts.date.slice(0, 16).replaceAll(":", "");
+    const file =
+      options.output === ""
+        ? join(ROOT, "bench/results", `${stamp}-${options.device}${options.quick ? "-quick" : ""}.json`)
+        : options.output;
+    mkdirSync(join(ROOT, "bench/results"), { recursive: true });
+    writeFileSync(file, `${JSON.stringify({ version: ownVersion(), options: plain, machine: facts, ...results }, null, 1)}\n`);
+    console.log(`result: ${file}`);
+  }
+  return failures === 0 ? 0 : 1;
+}
+
+/** The arguments without the commands and without `--threads x`. */
+function withoutValues(args: readonly string[], commands: readonly Command[]): string[] {
+  const result: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i]!;
+    if (arg === "--threads") i++;
+    else if (!arg.startsWith("--threads=") && arg !== "all" && !commands.includes(arg as Command)) result.push(arg);
+  }
+  return result;
+}
+
+const args = process.argv.slice(2);
+let parsed: ReturnType<typeof readOptions>;
+try {
+  parsed = readOptions(args);
+} catch (error) {
+  console.error(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
+  process.exit(2);
+}
+const { commands, options } = parsed;
+if (options.part === null) process.exit(await runAll(commands, options, args));
+const result = await runPart(commands[0]!, options, options.threads[0]!);
+writeFileSync(options.part, JSON.stringify(result));
+// Workers and devices of the peers would keep the process alive.
+process.exit(0);

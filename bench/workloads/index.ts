@@ -1,0 +1,16 @@
+/** All workloads, in the order of the report. */
+
+import { attentions } from "./attention.ts";
+import { convolutions } from "./convolution.ts";
+import { elementwises } from "./elementwise.ts";
+import { matmuls } from "./matmul.ts";
+import { rowOperations } from "./rows.ts";
+import type { Workload } from "./workload.ts";
+
+export const WORKLOADS: readonly Workload[] = [
+  ...matmuls,
+  ...convolutions,
+  ...elementwises,
+  ...rowOperations,
+  ...attentions,
+];
