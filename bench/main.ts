@@ -58,7 +58,10 @@ async function runAll(commands: readonly Command[], options: BenchOptions, args:
         ? join(ROOT, "bench/results", `${stamp}-${options.device}${options.quick ? "-quick" : ""}.json`)
         : options.output;
     mkdirSync(join(ROOT, "bench/results"), { recursive: true });
-    writeFileSync(file, `${JSON.stringify({ version: ownVersion(), options: plain, machine: facts, ...results }, null, 1)}\n`);
+    writeFileSync(
+      file,
+      `${JSON.stringify({ version: ownVersion(), options: plain, machine: facts, ...results }, null, 1)}\n`,
+    );
     console.log(`result: ${file}`);
   }
   return failures === 0 ? 0 : 1;

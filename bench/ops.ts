@@ -81,16 +81,14 @@ export async function runOps(options: BenchOptions, mode: ThreadMode): Promise<O
   console.log(showSummary(rows, subjects, heading));
   if (left.length > 0) console.log(`too large for a processor (name them with --only): ${left.join(", ")}\n`);
   for (const s of subjects) s.close?.();
-  const facts = subjects.map(
-    ({ name, library, device, version, threads, note, isCeiling }): SubjectFacts => ({
-      name,
-      library,
-      device,
-      version,
-      threads,
-      ...(note === undefined ? {} : { note }),
-      ...(isCeiling === undefined ? {} : { isCeiling }),
-    }),
-  );
+  const facts = subjects.map(({ name, library, device, version, threads, note, isCeiling }): SubjectFacts => ({
+    name,
+    library,
+    device,
+    version,
+    threads,
+    ...(note === undefined ? {} : { note }),
+    ...(isCeiling === undefined ? {} : { isCeiling }),
+  }));
   return { device, threads: mode, adapter, ceiling, subjects: facts, rows };
 }

@@ -78,7 +78,8 @@ export function showRow(row: RowResult, subjects: readonly Subject[], ceiling: C
   const least = leastSeconds(row, ceiling);
   const order = [...row.outcomes].sort(
     (a, b) =>
-      (a.kind === "measured" ? a.throughput.median : Infinity) - (b.kind === "measured" ? b.throughput.median : Infinity),
+      (a.kind === "measured" ? a.throughput.median : Infinity) -
+      (b.kind === "measured" ? b.throughput.median : Infinity),
   );
   const gpu = order.some((o) => o.kind === "measured" && o.gpu !== null);
   const lines = order.map((o): string[] => {

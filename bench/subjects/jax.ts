@@ -36,7 +36,7 @@ function operationsOf(jax: Jax): Operations<JaxArray> {
     matmul: ([a, b], { transposeA }) => [np.matmul(transposeA ? np.matrixTranspose(a!.ref) : a!.ref, b!.ref)],
     conv2d: ([x, w], { stride, padding }) => [lax.conv(x!.ref, w!.ref, [stride, stride], pad(padding))],
     conv2dBackward: ([x, w, g], { stride, padding }) =>
-      withGradients((a, b) => lax.conv(a!, b!, [stride, stride], pad(padding)), [x!.ref, w!.ref], g!.ref),
+      withGradients((a, b) => lax.conv(a, b, [stride, stride], pad(padding)), [x!.ref, w!.ref], g!.ref),
     add: ([x, y]) => [x!.ref.add(y!.ref)],
     gelu: ([x]) => [nn.gelu(x!.ref, { approximate: true })],
     biasAdd: ([x, b]) => [x!.ref.add(b!.ref)],
@@ -47,7 +47,7 @@ function operationsOf(jax: Jax): Operations<JaxArray> {
     softmax: ([x]) => [nn.softmax(x!.ref, -1)],
     layerNorm: ([x, w, b]) => [layerNorm(jax, x!.ref, w!.ref, b!.ref)],
     layerNormBackward: ([x, w, b, g]) =>
-      withGradients((p, q, r) => layerNorm(jax, p!, q!, r!), [x!.ref, w!.ref, b!.ref], g!.ref),
+      withGradients((p, q, r) => layerNorm(jax, p, q, r), [x!.ref, w!.ref, b!.ref], g!.ref),
     sum: ([x]) => [x!.ref.sum()],
     cumsum: ([x]) => [np.cumsum(x!.ref, 0)],
     sort: ([x]) => [np.sort(x!.ref, 0)],
@@ -58,10 +58,10 @@ function operationsOf(jax: Jax): Operations<JaxArray> {
     },
     attention: ([q, k, v]) => [attention(jax, q!.ref, k!.ref, v!.ref)],
     attentionBackward: ([q, k, v, g]) =>
-      withGradients((a, b, c) => attention(jax, a!, b!, c!), [q!.ref, k!.ref, v!.ref], g!.ref),
+      withGradients((a, b, c) => attention(jax, a, b, c), [q!.ref, k!.ref, v!.ref], g!.ref),
     embeddingBackward: ([index, g], { vocabulary }) => {
       const table = np.zeros([vocabulary, g!.shape[1]!]);
-      const [value, gradient] = withGradients((t) => np.take(t!, index!.ref, 0), [table], g!.ref);
+      const [value, gradient] = withGradients((t) => np.take(t, index!.ref, 0), [table], g!.ref);
       value!.dispose();
       return [gradient!];
     },
@@ -93,7 +93,7 @@ function libraryOf(jax: Jax, jitted: boolean): Library<JaxArray> {
               for (const t of inputs) t.dispose();
               return results;
             });
-            return (inputs: readonly JaxArray[]) => compiled(...inputs.map((t) => t.ref)) as readonly JaxArray[];
+            return (inputs: readonly JaxArray[]) => compiled(...inputs.map((t) => t.ref));
           },
         }
       : {}),
@@ -115,7 +115,14 @@ function libraryOf(jax: Jax, jitted: boolean): Library<JaxArray> {
 }
 
 /** jax-js on its default device. */
-export function jaxSubject(jax: Jax, device: Device, jitted: boolean, version: string, threads: number, note?: string): Subject {
+export function jaxSubject(
+  jax: Jax,
+  device: Device,
+  jitted: boolean,
+  version: string,
+  threads: number,
+  note?: string,
+): Subject {
   const library = libraryOf(jax, jitted);
   return {
     name: `jax-js ${device === "cpu" ? "wasm" : "webgpu"}${jitted ? " jit" : ""}`,

@@ -79,9 +79,7 @@ function modelOf({ task, inputs }: Workload): Model | string {
     case "matmul": {
       if (!task.transposeA) return single("MatMul", 2);
       return {
-        nodes: [
-          { op: "Gemm", inputs: ["in0", "in1"], outputs: ["out"], attributes: { transA: 1 } },
-        ],
+        nodes: [{ op: "Gemm", inputs: ["in0", "in1"], outputs: ["out"], attributes: { transA: 1 } }],
       };
     }
     case "conv2d": {
@@ -148,10 +146,7 @@ function modelOf({ task, inputs }: Workload): Model | string {
           { op: "Softmax", inputs: ["masked"], outputs: ["p"], attributes: { axis: -1 } },
           { op: "MatMul", inputs: ["p", "in2"], outputs: ["out"] },
         ],
-        constants: [
-          scalar("scale", 1 / Math.sqrt(width)),
-          { name: "mask", shape: [1, 1, length, length], data: mask },
-        ],
+        constants: [scalar("scale", 1 / Math.sqrt(width)), { name: "mask", shape: [1, 1, length, length], data: mask }],
       };
     }
     case "tiny":
@@ -186,7 +181,12 @@ function outputShape(workload: Workload): readonly number[] {
   }
 }
 
-async function prepare(ort: Ort, device: Device, threads: number, workload: Workload): Promise<Instance | { missing: string }> {
+async function prepare(
+  ort: Ort,
+  device: Device,
+  threads: number,
+  workload: Workload,
+): Promise<Instance | { missing: string }> {
   const model = modelOf(workload);
   if (typeof model === "string") return { missing: model };
   const values = workload.inputs.map(({ shape, distribution }, i) => ({
@@ -229,7 +229,7 @@ async function prepare(ort: Ort, device: Device, threads: number, workload: Work
           });
           gpu.queue.writeBuffer(buffer, 0, data as Float32Array<ArrayBuffer>);
           buffers.push(buffer);
-          feeds[name] = ort.Tensor.fromGpuBuffer(buffer, { dataType: type as "float32", dims: shape });
+          feeds[name] = ort.Tensor.fromGpuBuffer(buffer, { dataType: type, dims: shape });
         }
       });
       await gpu?.queue.onSubmittedWorkDone();

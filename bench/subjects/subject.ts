@@ -47,8 +47,7 @@ export interface Instance {
 
 /** An operation of a library: from inputs to results, or the reason why there is none. */
 export type Operation<T, K extends OpName> =
-  | ((inputs: readonly T[], task: TaskOf<K>, workload: Workload) => readonly T[])
-  | string;
+  ((inputs: readonly T[], task: TaskOf<K>, workload: Workload) => readonly T[]) | string;
 
 export type Operations<T> = { readonly [K in OpName]: Operation<T, K> };
 

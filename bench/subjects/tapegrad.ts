@@ -29,8 +29,7 @@ function operationsOf(tg: typeof Tapegrad): Operations<Tensor> {
   const attention = later.scaledDotProductAttention;
   return {
     matmul: ([a, b], { transposeA }) => [(transposeA ? a!.mT : a!).matmul(b!)],
-    conv2d:
-      conv === undefined ? NOT_YET : ([x, w], { stride, padding }) => [conv(x!, w!, null, { stride, padding })],
+    conv2d: conv === undefined ? NOT_YET : ([x, w], { stride, padding }) => [conv(x!, w!, null, { stride, padding })],
     conv2dBackward:
       conv === undefined
         ? NOT_YET
@@ -42,22 +41,20 @@ function operationsOf(tg: typeof Tapegrad): Operations<Tensor> {
     add: ([x, y]) => [x!.add(y!)],
     gelu: ([x]) => [tg.F.gelu(x!, { approximate: "tanh" })],
     biasAdd: ([x, b]) => [x!.add(b!)],
-    chain: ([x, y]) => [
-      x!.mul(1.5).add(0.5).relu().mul(y!).sub(x!).abs().add(1).sqrt().mul(0.5).maximum(y!),
-    ],
+    chain: ([x, y]) => [x!.mul(1.5).add(0.5).relu().mul(y!).sub(x!).abs().add(1).sqrt().mul(0.5).maximum(y!)],
     softmax: ([x]) => [x!.softmax(1)],
-    layerNorm: ([x, w, b]) => [tg.F.layerNorm(x!, [x!.shape[1]!], w!, b!)],
+    layerNorm: ([x, w, b]) => [tg.F.layerNorm(x!, [x!.shape[1]!], w, b)],
     layerNormBackward: ([x, w, b, g]) => {
       const inputs = [leaf(x!), leaf(w!), leaf(b!)];
-      const y = tg.F.layerNorm(inputs[0]!, [x!.shape[1]!], inputs[1]!, inputs[2]!);
+      const y = tg.F.layerNorm(inputs[0]!, [x!.shape[1]!], inputs[1], inputs[2]);
       return [y.detach(), ...grad([y], inputs, { gradOutputs: [g!] })];
     },
     sum: ([x]) => [x!.sum()],
     cumsum: ([x]) => [x!.cumsum(0)],
     sort: methods.sort === undefined ? NOT_YET : ([x]) => [(x! as Tensor & Required<LaterMethods>).sort().values],
-    topk: methods.topk === undefined ? NOT_YET : ([x], { k }) => [(x! as Tensor & Required<LaterMethods>).topk(k).values],
-    attention:
-      attention === undefined ? NOT_YET : ([q, k, v]) => [attention(q!, k!, v!, { isCausal: true })],
+    topk:
+      methods.topk === undefined ? NOT_YET : ([x], { k }) => [(x! as Tensor & Required<LaterMethods>).topk(k).values],
+    attention: attention === undefined ? NOT_YET : ([q, k, v]) => [attention(q!, k!, v!, { isCausal: true })],
     attentionBackward:
       attention === undefined
         ? NOT_YET

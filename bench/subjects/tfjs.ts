@@ -52,7 +52,7 @@ function operationsOf(tf: Tf): Operations<TfTensor> {
     matmul: ([a, b], { transposeA }) => [tf.matMul(a!, b!, transposeA, false)],
     conv2d: ([x, w], { stride, padding }) => [tf.conv2d(x!, w!, stride, padding)],
     conv2dBackward: ([x, w, g], { stride, padding }) =>
-      withGradients((a, b) => tf.conv2d(a!, b!, stride, padding), [x!, w!], g!),
+      withGradients((a, b) => tf.conv2d(a, b, stride, padding), [x!, w!], g!),
     add: ([x, y]) => [tf.add(x!, y!)],
     gelu: ([x]) => [gelu(tf, x!)],
     biasAdd: ([x, b]) => [tf.add(x!, b!)],
@@ -62,15 +62,13 @@ function operationsOf(tf: Tf): Operations<TfTensor> {
     },
     softmax: ([x]) => [tf.softmax(x!)],
     layerNorm: ([x, w, b]) => [layerNorm(tf, x!, w!, b!)],
-    layerNormBackward: ([x, w, b, g]) =>
-      withGradients((p, q, r) => layerNorm(tf, p!, q!, r!), [x!, w!, b!], g!),
+    layerNormBackward: ([x, w, b, g]) => withGradients((p, q, r) => layerNorm(tf, p, q, r), [x!, w!, b!], g!),
     sum: ([x]) => [tf.sum(x!)],
     cumsum: ([x]) => [tf.cumsum(x!, 0)],
     sort: ([x]) => [tf.reverse(tf.topk(x!, x!.shape[0]!, true).values)],
     topk: ([x], { k }) => [tf.topk(x!, k, true).values],
     attention: ([q, k, v]) => [attention(tf, q!, k!, v!)],
-    attentionBackward: ([q, k, v, g]) =>
-      withGradients((a, b, c) => attention(tf, a!, b!, c!), [q!, k!, v!], g!),
+    attentionBackward: ([q, k, v, g]) => withGradients((a, b, c) => attention(tf, a, b, c), [q!, k!, v!], g!),
     embeddingBackward: ([index, g], { vocabulary }) => [tf.unsortedSegmentSum(g!, index!, vocabulary)],
     tiny: ([x], { count }) => {
       let t = x!;
@@ -89,7 +87,7 @@ function libraryOf(tf: Tf): Library<TfTensor> {
   const isImage = (op: string): boolean => op === "conv2d" || op === "conv2dBackward";
   const reorder = (tensors: readonly TfTensor[], orders: readonly number[][]): TfTensor[] =>
     tensors.map((t, i) => {
-      const result = tf.transpose(t, orders[i]!);
+      const result = tf.transpose(t, orders[i]);
       t.dispose();
       return result;
     });

@@ -111,7 +111,10 @@ export async function loadJax(device: "wasm" | "webgpu", mode: ThreadMode): Prom
   if (!devices.includes(device)) throw new Error(`jax-js has no ${device} here`);
   jax.defaultDevice(device);
   // Its workers start with its first kernel: now, while `Worker` is the one that was meant for it.
-  await jax.numpy.array(new Float32Array(2 ** 16), { shape: [2 ** 16] }).mul(2).data();
+  await jax.numpy
+    .array(new Float32Array(2 ** 16), { shape: [2 ** 16] })
+    .mul(2)
+    .data();
   return jax;
 }
 
@@ -151,7 +154,7 @@ class WebWorker {
 
   postMessage(message: unknown): void {
     void this.#thread.then((thread) => {
-      thread.postMessage(message);
+      thread.postMessage(message, []);
     });
   }
 }

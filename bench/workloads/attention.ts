@@ -39,8 +39,7 @@ function attention({ batch, heads, length, width, quick = false }: Attention): W
     for (const row of samplePositions(length, 8)) {
       const p = probabilities(q!, k!, head, row);
       const expected = new Float64Array(width);
-      for (let j = 0; j <= row; j++)
-        for (let d = 0; d < width; d++) expected[d]! += p[j]! * v![base + j * width + d]!;
+      for (let j = 0; j <= row; j++) for (let d = 0; d < width; d++) expected[d]! += p[j]! * v![base + j * width + d]!;
       meter.noteAll(out, expected, 1e-4, base + row * width);
     }
   };

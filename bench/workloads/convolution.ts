@@ -41,9 +41,7 @@ function convolution(c: Convolution): Workload[] {
   const title = `[${x.join(", ")}], ${filters} filters of ${kernel}x${kernel}, stride ${stride}`;
 
   const xAt = (a: HostArray, n: number, ch: number, row: number, column: number): number =>
-    row < 0 || column < 0 || row >= size || column >= size
-      ? 0
-      : a[((n * channels + ch) * size + row) * size + column]!;
+    row < 0 || column < 0 || row >= size || column >= size ? 0 : a[((n * channels + ch) * size + row) * size + column]!;
   const wAt = (a: HostArray, f: number, ch: number, i: number, j: number): number =>
     a[((f * channels + ch) * kernel + i) * kernel + j]!;
   const yAt = (a: HostArray, n: number, f: number, row: number, column: number): number =>
@@ -84,10 +82,7 @@ function convolution(c: Convolution): Workload[] {
         for (let n = 0; n < batch; n++)
           for (let r = 0; r < out; r++)
             for (let q = 0; q < out; q++)
-              visit(
-                xAt(images!, n, ch!, r * stride + i! - padding, q * stride + j! - padding),
-                yAt(g!, n, f!, r, q),
-              );
+              visit(xAt(images!, n, ch!, r * stride + i! - padding, q * stride + j! - padding), yAt(g!, n, f!, r, q));
       });
     }
   };

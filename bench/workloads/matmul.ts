@@ -15,7 +15,16 @@ interface Product {
   readonly bound?: "compute" | "memory";
 }
 
-function matmul({ batch = [], m, k, n, transposeA = false, quick = false, name, bound = "compute" }: Product): Workload {
+function matmul({
+  batch = [],
+  m,
+  k,
+  n,
+  transposeA = false,
+  quick = false,
+  name,
+  bound = "compute",
+}: Product): Workload {
   const inputs = [normal([...batch, ...(transposeA ? [k, m] : [m, k])]), normal([...batch, k, n])];
   const batches = product(batch);
   return {
