@@ -21,9 +21,12 @@ export class Storage {
   #released = false;
   /** Elements of the storage. */
   readonly length: number;
+  /** Id of the node that it was made for: tells what is older than a vectorised function's call. */
+  readonly birth: number;
 
   constructor(node: Node) {
     this.#node = node;
+    this.birth = node.id;
     this.length = node.numel;
     node.owners++;
   }

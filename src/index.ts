@@ -202,6 +202,7 @@ export { conv1d, conv2d, conv3d, convTranspose1d, convTranspose2d, convTranspose
 export { softmax, logSoftmax } from "./ops/composite/softmax.ts";
 
 export * as autograd from "./autograd/index.ts";
+export * as func from "./func/index.ts";
 export {
   enableGrad,
   inferenceMode,

@@ -8,7 +8,8 @@ import type { Backend } from "./backend/backend.ts";
 import { checkDType, isFloat, type DType } from "./dtype.ts";
 import { ArgumentError, DTypeError } from "./errors.ts";
 import { valueType, type Builder, type Value } from "./graph/builder.ts";
-import { contiguousStrides } from "./graph/view.ts";
+import { checkSameRandomness, exampleArg, randomOffsets } from "./graph/trace.ts";
+import { contiguousStrides, numel } from "./graph/view.ts";
 import { applyNode, argOf, checkFloating, checkSizes, iota, isTensor, mapOp } from "./ops/apply.ts";
 import { finish, fromHost, placeFor, type TensorOptions } from "./ops/creation.ts";
 import { philox4x32 } from "./philox.ts";
@@ -69,6 +70,20 @@ interface Stream {
   readonly scalarTypes: ("u" | "f" | "d" | "i")[];
 }
 
+/** The number of each element of a shape, which counts the random blocks: arguments of a map, and how its lowering adds them up. */
+function elementNumber(op: string, shape: readonly number[], stream: Stream) {
+  const offsets = randomOffsets(op, numel(shape));
+  const first = stream.scalars.length;
+  for (const { step } of offsets) {
+    stream.scalars.push(step);
+    stream.scalarTypes.push("i");
+  }
+  const args = [iota(shape, contiguousStrides(shape)), ...offsets.map(({ node }) => exampleArg(node, shape))];
+  const lower = (b: Builder, [i, ...examples]: readonly Value[], scalars: readonly Value[]): Value =>
+    examples.reduce((sum, e, j) => b.add(sum, b.mul(e, scalars[first + j]!)), i!);
+  return { args, lower, key: offsets.length === 0 ? "" : `:examples${offsets.length}at${first}` };
+}
+
 function streamScalars(): Stream {
   const { key, stream } = nextStream();
   return {
@@ -118,8 +133,11 @@ function randomTensor(
     stream.scalars.push(scalar);
     stream.scalarTypes.push(type);
   }
-  const map = mapOp(`${op}:${dtype}`, 40, (b, [i], { scalars }) => value(b, i!, scalars));
-  return applyNode(backend, map, shape, dtype, [iota(shape, contiguousStrides(shape))], stream);
+  const number = elementNumber(op, shape, stream);
+  const map = mapOp(`${op}:${dtype}${number.key}`, 40, (b, args, { scalars }) =>
+    value(b, number.lower(b, args, scalars), scalars),
+  );
+  return applyNode(backend, map, shape, dtype, number.args, stream);
 }
 
 type SizeArgs = readonly (number | readonly number[] | (TensorOptions & { size?: readonly number[] }))[];
@@ -230,6 +248,7 @@ export function randperm(n: number, options: TensorOptions = {}): Tensor {
   if (!Number.isInteger(n) || n < 0)
     throw new ArgumentError(`randperm: n must be a non-negative integer, got ${String(n)}`);
   const dtype = options.dtype == null ? "int32" : checkDType(options.dtype, "randperm");
+  checkSameRandomness("randperm");
   const { key, stream } = nextStream();
   const order = Int32Array.from({ length: n }, (_, i) => i);
   for (let i = n - 1; i > 0; i--) {
@@ -249,15 +268,16 @@ export function bernoulli(input: Tensor, p?: number): Tensor {
   checkFloating("bernoulli", source);
   const { dtype } = source;
   const stream = streamScalars();
-  const map = mapOp(`bernoulli:${dtype}`, 40, (b, [q, i], { scalars }) =>
-    b.cast(b.compare("lt", uniform(b, i!, scalars, dtype), q!), valueType(dtype)),
+  const number = elementNumber("bernoulli", source.shape, stream);
+  const map = mapOp(`bernoulli:${dtype}${number.key}`, 40, (b, [q, ...rest], { scalars }) =>
+    b.cast(b.compare("lt", uniform(b, number.lower(b, rest, scalars), scalars, dtype), q!), valueType(dtype)),
   );
   const out = applyNode(
     input.impl.backend,
     map,
     source.shape,
     dtype,
-    [argOf(source), iota(source.shape, contiguousStrides(source.shape))],
+    [argOf(source), ...number.args],
     stream,
   );
   record("BernoulliBackward0", out, [[source, [], (g) => g.zerosLike()]]);

@@ -24,8 +24,10 @@ export function observeBackward(observer: Observer): () => void {
 export interface WalkOptions {
   readonly retainGraph: boolean;
   readonly createGraph: boolean;
-  /** Gradients are captured for these tensors; null means that leaves accumulate. */
-  readonly capture: readonly Tensor[] | null;
+  /** Gradients are captured for these tensors, or at these places of the tape; null means that leaves accumulate. */
+  readonly capture: readonly (Tensor | Edge)[] | null;
+  /** Entries that the walk does not go beyond. */
+  readonly stop?: ReadonlySet<GradFn>;
   /** With `capture`: add the captured gradients to `.grad` of those tensors, as `backward({ inputs })` does. */
   readonly accumulate: boolean;
 }
@@ -34,7 +36,7 @@ export interface WalkOptions {
  * Gradients of the roots' weighted sum. Gives those of the captured tensors (null where unreachable), else adds to the
  * leaves' `.grad`.
  */
-export function walk(roots: readonly Tensor[], seeds: readonly Tensor[], options: WalkOptions): Grads {
+export function walk(roots: readonly (Tensor | Edge)[], seeds: readonly Tensor[], options: WalkOptions): Grads {
   return withMode({ grad: options.createGraph }, () => new Walk(roots, seeds, options).run());
 }
 
@@ -55,7 +57,7 @@ class Walk {
   readonly #roots: Edge[] = [];
   readonly #accumulated: Tensor[] = [];
 
-  constructor(roots: readonly Tensor[], seeds: readonly Tensor[], options: WalkOptions) {
+  constructor(roots: readonly (Tensor | Edge)[], seeds: readonly Tensor[], options: WalkOptions) {
     this.#options = options;
     this.#result = (options.capture ?? []).map(() => null);
     options.capture?.forEach((tensor, i) => {
@@ -67,13 +69,14 @@ class Walk {
       else list.push(i);
     });
     roots.forEach((root, i) => {
-      const edge = edgeOf(root)!;
+      const edge = this.#slotOf(root);
       this.#roots.push(edge);
       this.#flow(edge, seeds[i]!);
     });
   }
 
-  #slotOf(tensor: Tensor): Slot {
+  #slotOf(tensor: Tensor | Edge): Slot {
+    if ("fn" in tensor) return tensor;
     const edge = edgeOf(tensor);
     if (edge === null)
       throw new AutogradError(
@@ -95,6 +98,10 @@ class Walk {
     return this.#result;
   }
 
+  #edgesOf(fn: GradFn): readonly (Edge | null)[] {
+    return this.#options.stop?.has(fn) === true ? [] : fn.edges;
+  }
+
   /** How many entries send a gradient to each entry, over those that matter. */
   #countDependencies(): void {
     const seen = new Set<GradFn>();
@@ -104,7 +111,7 @@ class Walk {
     while (stack.length > 0) {
       const fn = stack.pop()!;
       order.push(fn);
-      for (const edge of fn.edges) {
+      for (const edge of this.#edgesOf(fn)) {
         if (edge === null) continue;
         this.#waiting.set(edge.fn, (this.#waiting.get(edge.fn) ?? 0) + 1);
         if (!seen.has(edge.fn)) {
@@ -117,19 +124,21 @@ class Walk {
     // An entry matters if something captured lies below it; entries are recorded after those below them.
     const relevant = new Set<GradFn>(this.#captured.keys());
     order.sort((a, b) => (a.variable !== null ? 0 : a.sequence) - (b.variable !== null ? 0 : b.sequence));
-    for (const fn of order) if (fn.edges.some((e) => e !== null && relevant.has(e.fn))) relevant.add(fn);
+    for (const fn of order) if (this.#edgesOf(fn).some((e) => e !== null && relevant.has(e.fn))) relevant.add(fn);
     this.#relevant = relevant;
   }
 
   #visit(fn: GradFn): void {
     const grads = this.#incoming.get(fn) ?? [];
     this.#incoming.delete(fn);
-    this.#applyHooks(fn, grads);
+    const stopped = this.#options.stop?.has(fn) ?? false;
+    if (!stopped) this.#applyHooks(fn, grads);
     const captured = this.#captured.get(fn);
     if (captured !== undefined)
       for (const [nr, positions] of captured) for (const i of positions) this.#result[i] = grads[nr] ?? null;
     let below: Grads = [];
     const matters = this.#relevant === null || this.#relevant.has(fn);
+    if (stopped) return;
     if (fn.variable !== null) {
       if (this.#options.capture === null && grads[0] != null) this.#accumulate(fn.variable, grads[0]);
     } else if (matters) {
@@ -200,7 +209,11 @@ class Walk {
       else list.push(g);
     }
     for (const grads of byBackend.values())
-      realize([...new Set([...grads.map((g) => g.impl.storage.node), ...this.#heads(grads[0]!)])]);
+      realize([
+        ...new Set(
+          [...grads.map((g) => g.impl.storage.node), ...this.#heads(grads[0]!)].filter((node) => !node.traced),
+        ),
+      ]);
   }
 
   /** Values of the roots on the same device: they are read after `backward()` more often than not. */
@@ -320,7 +333,8 @@ export function backward(
     );
     const written = inputs
       .filter((input) => input.impl.grad !== null)
-      .map((input) => input.impl.grad!.impl.storage.node);
+      .map((input) => input.impl.grad!.impl.storage.node)
+      .filter((node) => !node.traced);
     for (const backend of new Set(written.map((n) => n.backend))) realize(written.filter((n) => n.backend === backend));
   }
 }

@@ -11,7 +11,6 @@ export { gradcheck, gradgradcheck, type GradcheckOptions } from "./gradcheck.ts"
 export { detectAnomaly } from "./anomaly.ts";
 export { noGrad, enableGrad, inferenceMode, isGradEnabled, setGradEnabled, type ModeGuard } from "./mode.ts";
 export type { GradFn, SavedTensorHooks } from "./tape.ts";
-export { withSavedTensorHooks as savedTensorsHooks } from "./tape.ts";
 
 /** One tensor or several. */
 export type TensorOrList = Tensor | readonly Tensor[];

@@ -5,6 +5,7 @@ import { category, type DType } from "../dtype.ts";
 import { AutogradError, DTypeError, ShapeError } from "../errors.ts";
 import { coversWhole, Node, type UpdateOp } from "../graph/node.ts";
 import { recordNode } from "../graph/runtime.ts";
+import { checkEscape } from "../graph/trace.ts";
 import { contiguousView, isContiguous, numel, sameShape, showShape } from "../graph/view.ts";
 import { argOf, convertCopy } from "../ops/apply.ts";
 import type { Tensor } from "../tensor.ts";
@@ -113,6 +114,7 @@ export function writeStorage(self: Tensor, value: Tensor): void {
   const { impl } = self;
   const { storage } = impl;
   const source = value.impl.storage.node;
+  checkEscape("in-place operation", source, storage.birth);
   if (impl.storageOffset === 0 && numel(impl.shape) === storage.length && isContiguous(impl.shape, impl.strides)) {
     storage.bind(coversWhole(value.impl, source.numel) ? source : convertCopy(value, impl.dtype).impl.storage.node);
   } else if (numel(impl.shape) > 0) {

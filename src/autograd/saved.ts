@@ -16,10 +16,8 @@ function savedBelow(fn: GradFn): Node[] {
     const entry = stack.pop()!;
     if (written.has(entry)) continue;
     written.add(entry);
-    for (const saved of entry.saved ?? []) {
-      const node = saved.tensor?.impl.storage.node;
-      if (node?.pending) nodes.push(node);
-    }
+    for (const saved of entry.saved ?? [])
+      for (const { impl } of saved.held) if (impl.storage.node.pending) nodes.push(impl.storage.node);
     for (const edge of entry.edges) if (edge !== null) stack.push(edge.fn);
   }
   return nodes;

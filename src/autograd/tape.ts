@@ -29,6 +29,11 @@ type Hook = (grad: Tensor) => Tensor | null | undefined | void;
 
 let nextSequence = 1;
 
+/** Entries recorded from now on have at least this sequence number. */
+export function tapePosition(): number {
+  return nextSequence;
+}
+
 /** Sequence number of leaf accumulators: they run before everything else that is ready. */
 const FIRST = Number.MAX_SAFE_INTEGER;
 
@@ -53,6 +58,8 @@ export class GradFn {
   retained: (Tensor | undefined)[] = [];
   /** The user's line that recorded it, where that was kept. */
   site: string | null = null;
+  /** Called when the saved values are let go. */
+  readonly #onRelease: (() => void) | null;
 
   /** @internal */
   constructor(options: {
@@ -62,12 +69,14 @@ export class GradFn {
     saved?: readonly SavedTensor[];
     apply: (grads: Grads, saved: readonly Tensor[], needed: readonly boolean[]) => Grads;
     variable?: Tensor;
+    onRelease?: () => void;
   }) {
     this.name = options.name;
     this.edges = options.edges;
     this.results = options.results;
     this.saved = options.saved ?? [];
     this.#apply = options.apply;
+    this.#onRelease = options.onRelease ?? null;
     this.variable = options.variable ?? null;
     this.sequence = options.variable === undefined ? nextSequence++ : FIRST;
     if (site !== null) this.site = site();
@@ -95,7 +104,9 @@ export class GradFn {
 
   /** Lets go of the saved values. Entries that saved nothing can run again, as in PyTorch. @internal */
   release(): void {
-    if (this.saved !== null && this.saved.length > 0) this.saved = null;
+    if (this.saved === null || this.saved.length === 0) return;
+    this.saved = null;
+    this.#onRelease?.();
   }
 
   /** The name in angle brackets. */
@@ -110,18 +121,18 @@ export interface SavedTensorHooks {
   pack(tensor: Tensor): unknown;
   /** Called when a derivative needs the value; gives it back. */
   unpack(packed: unknown): Tensor;
+  /** Tensors that unpacking will read. */
+  held?(packed: unknown): readonly Tensor[];
 }
 
-const savedHooks: SavedTensorHooks[] = [];
+const savedHooks: (SavedTensorHooks | null)[] = [];
 
-/** Makes the hooks apply to values saved while `body` runs. */
-export function withSavedTensorHooks<R>(hooks: SavedTensorHooks, body: () => R): R {
-  savedHooks.push(hooks);
-  try {
-    return body();
-  } finally {
-    savedHooks.pop();
-  }
+/** Makes the hooks (null: none) apply to values saved from now on; gives a function that ends that. */
+export function pushSavedTensorHooks(hooks: SavedTensorHooks | null): () => void {
+  const depth = savedHooks.push(hooks);
+  return () => {
+    if (savedHooks.length >= depth) savedHooks.length = depth - 1;
+  };
 }
 
 /** A value kept for the derivative, with the version it had. */
@@ -130,30 +141,32 @@ export class SavedTensor {
   readonly #version: number;
   readonly #packed: unknown;
   readonly #hooks: SavedTensorHooks | null;
+  /** What a hook unpacks is put back in its place on the tape, so that gradients of gradients reach it. */
+  readonly #edge: Edge | null;
   /** For a result of the entry itself: which one. The tensor's own history may have moved on since. */
   readonly #resultNr: number;
 
   constructor(tensor: Tensor, resultNr: number) {
-    const hooks = savedHooks[savedHooks.length - 1];
+    const hooks = savedHooks[savedHooks.length - 1] ?? null;
     this.#version = tensor.impl.storage.version;
     this.#resultNr = resultNr;
-    this.#hooks = hooks ?? null;
-    if (hooks === undefined) {
-      this.#tensor = tensor;
-      this.#packed = null;
-    } else {
-      this.#tensor = null;
-      this.#packed = hooks.pack(tensor.detach());
-    }
+    this.#hooks = hooks;
+    this.#tensor = hooks === null ? tensor : null;
+    this.#edge = hooks === null || resultNr >= 0 ? null : edgeOf(tensor);
+    this.#packed = hooks === null ? null : hooks.pack(tensor.detach());
   }
 
-  /** The tensor kept, if no hook packed it. */
-  get tensor(): Tensor | null {
-    return this.#tensor;
+  /** Tensors kept in memory for it: the value itself, or what a hook says that it will read. */
+  get held(): readonly Tensor[] {
+    if (this.#hooks === null) return [this.#tensor!];
+    return this.#hooks.held?.(this.#packed) ?? [];
   }
 
   unpack(owner: GradFn): Tensor {
-    if (this.#hooks !== null) return this.#hooks.unpack(this.#packed);
+    if (this.#hooks !== null) {
+      const value = this.#hooks.unpack(this.#packed);
+      return this.#resultNr < 0 ? onTape(value, this.#edge) : onTape(value, { fn: owner, nr: this.#resultNr });
+    }
     const tensor = this.#tensor!;
     const { impl } = tensor;
     const now = impl.storage.version;
@@ -165,11 +178,22 @@ export class SavedTensor {
           `Hint: clone() the tensor before changing it, or enable anomaly detection to find the operation that failed to compute its gradient.`,
       );
     if (this.#resultNr < 0 || impl.gradFn === owner) return tensor;
-    const alias = new Impl(impl.storage, impl, impl.dtype);
-    alias.gradFn = owner;
-    alias.outputNr = this.#resultNr;
-    return wrap(alias);
+    return onTape(tensor, { fn: owner, nr: this.#resultNr });
   }
+}
+
+/** The same value at another place on the tape. */
+export function onTape(tensor: Tensor, edge: Edge | null): Tensor {
+  const { impl } = tensor;
+  const alias = new Impl(impl.storage, impl, impl.dtype);
+  if (edge !== null && edge.fn.variable !== null) {
+    alias.requiresGrad = true;
+    alias.accumulator = edge.fn;
+  } else if (edge !== null) {
+    alias.gradFn = edge.fn;
+    alias.outputNr = edge.nr;
+  }
+  return wrap(alias);
 }
 
 /** True if an operation on these inputs has to be recorded. */

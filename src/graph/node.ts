@@ -109,6 +109,8 @@ export class Node {
   lost: string | null = null;
   /** The user's line that recorded it, where that was kept. */
   site: string | null = null;
+  /** True if it stands for one example of a batch, or depends on such a node: it is never computed itself. */
+  traced = false;
 
   constructor(
     backend: Backend,
@@ -129,8 +131,12 @@ export class Node {
     this.scalars = scalars;
     this.scalarTypes = scalarTypes;
     this.tables = tables;
-    for (const arg of args) if (arg.node !== null) arg.node.uses++;
-    for (const arg of tables) if (arg.node !== null) arg.node.uses++;
+    for (const list of [args, tables])
+      for (const { node } of list)
+        if (node !== null) {
+          node.uses++;
+          if (node.traced) this.traced = true;
+        }
   }
 
   /** True if the value has still to be computed. */

@@ -4,6 +4,7 @@ import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 import type { DType, HostArray } from "../dtype.ts";
 import { DeviceError, DisposedError, IndexError } from "../errors.ts";
 import { LEAF, Node } from "./node.ts";
+import { keepTraced, tracedError } from "./trace.ts";
 import { collect, makePlan, runPlan, signature, type Plan, type PlanHost } from "./plan.ts";
 
 /** Nodes recorded since the last realisation after which everything that nothing else reads is realised. */
@@ -89,6 +90,7 @@ const host: PlanHost = { toDevice, tagFor, own, disown };
 
 /** Records a node: nothing is computed yet. */
 export function recordNode(node: Node): Node {
+  if (node.traced) return keepTraced(node);
   const state = stateOf(node.backend);
   state.recorded.push(node);
   if (state.recorded.length > MAX_PENDING) flushRecorded(node.backend);
@@ -117,6 +119,7 @@ export function leafNode(backend: Backend, data: HostArray, shape: readonly numb
 export function transferNode(backend: Backend, from: Node): Node {
   const node = new Node(backend, LEAF, from.shape, from.dtype, []);
   node.transferFrom = from;
+  node.traced = from.traced;
   from.uses++;
   return node;
 }
@@ -161,7 +164,10 @@ export const realisations = { count: 0 };
 export function realize(targets: readonly Node[], keep: ReadonlySet<Node> = new Set()): void {
   const wanted = targets.filter((t) => t.pending);
   if (wanted.length === 0) return;
-  for (const node of wanted) if (node.lost !== null) throw lostError(node);
+  for (const node of wanted) {
+    if (node.traced) throw tracedError("reading a value");
+    if (node.lost !== null) throw lostError(node);
+  }
   const { backend } = wanted[0]!;
   for (const transfer of transfersFor(wanted)) {
     const from = transfer.transferFrom!;
