@@ -272,14 +272,7 @@ export function bernoulli(input: Tensor, p?: number): Tensor {
   const map = mapOp(`bernoulli:${dtype}${number.key}`, 40, (b, [q, ...rest], { scalars }) =>
     b.cast(b.compare("lt", uniform(b, number.lower(b, rest, scalars), scalars, dtype), q!), valueType(dtype)),
   );
-  const out = applyNode(
-    input.impl.backend,
-    map,
-    source.shape,
-    dtype,
-    [argOf(source), ...number.args],
-    stream,
-  );
+  const out = applyNode(input.impl.backend, map, source.shape, dtype, [argOf(source), ...number.args], stream);
   record("BernoulliBackward0", out, [[source, [], (g) => g.zerosLike()]]);
   return out;
 }

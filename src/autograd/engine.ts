@@ -104,10 +104,9 @@ class Walk {
 
   /** How many entries send a gradient to each entry, over those that matter. */
   #countDependencies(): void {
-    const seen = new Set<GradFn>();
+    const seen = new Set<GradFn>(this.#roots.map((e) => e.fn));
     const order: GradFn[] = [];
-    const stack = this.#roots.map((e) => e.fn);
-    for (const fn of stack) seen.add(fn);
+    const stack = [...seen];
     while (stack.length > 0) {
       const fn = stack.pop()!;
       order.push(fn);

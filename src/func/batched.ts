@@ -125,10 +125,12 @@ export function runBatched(
     });
     const values = unhooked(() => body(inputs.map(({ stand }) => (stand.requiresGrad ? liftedFrom(stand) : stand))));
     const recording: Recording = { size, randomness, inputs, position };
+    const actualOf = new Map(inputs.map(({ stand }, i) => [stand.impl.storage.node, actuals[i]!]));
     return complete(
       batch,
       recording,
       values.map((value) => ({ value, sum: false })),
+      actualOf,
     );
   });
 }
@@ -162,12 +164,17 @@ function traced<R>(batch: Batch, backend: Backend, randomness: Randomness, body:
 }
 
 /** Builds the batch's results and puts them on the tape. */
-function complete(batch: Batch, recording: Recording, outs: readonly Output[]): BatchResult[] {
+function complete(
+  batch: Batch,
+  recording: Recording,
+  outs: readonly Output[],
+  actualOf: ReadonlyMap<Node, Tensor> = new Map(),
+): BatchResult[] {
   const results = outs.map(({ value, sum }): BatchResult => {
     const whole = sum ? summed(batch, value) : stacked(batch, value);
     return { value: whole, batched: sum || batch.rowsOf(value.impl.storage.node) !== null, single: value };
   });
-  if (isGradEnabled()) recordBatch(batch, recording, outs, results);
+  if (isGradEnabled()) recordBatch(batch, recording, outs, results, actualOf);
   return results;
 }
 
@@ -213,6 +220,7 @@ function recordBatch(
   recording: Recording,
   outs: readonly Output[],
   results: readonly BatchResult[],
+  actualOf: ReadonlyMap<Node, Tensor>,
 ): void {
   const { inputs, size } = recording;
   const roots: Root[] = [];
@@ -234,8 +242,11 @@ function recordBatch(
   const savedNodes = region.saved.map((t) => (isTraced(t) ? t.impl.storage.node : null));
   const nodes = [...new Set(savedNodes.filter((n): n is Node => n !== null && batch.rowsOf(n) !== null))];
   const plain = region.saved.filter((t) => !isTraced(t) || batch.rowsOf(t.impl.storage.node) === null);
-  const wholes = nodes.map((node) =>
-    stacked(batch, viewTensor(node, { shape: node.shape, strides: rowMajor(node.shape), offset: 0 })),
+  // The arguments themselves are saved as they are, so that changing them in place is noticed.
+  const wholes = nodes.map(
+    (node) =>
+      actualOf.get(node) ??
+      stacked(batch, viewTensor(node, { shape: node.shape, strides: rowMajor(node.shape), offset: 0 })),
   );
   let live: readonly Root[] | null = roots;
   const { backend } = attached[0]!.impl;

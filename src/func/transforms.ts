@@ -152,7 +152,10 @@ export function grad<A extends readonly unknown[], const N extends Argnums = 0>(
   fn: Fn<A, unknown>,
   options: { argnums?: N; hasAux?: false },
 ): Fn<A, ByArgnums<A, N>>;
-export function grad(fn: (...args: never[]) => unknown, ...options: readonly unknown[]): Fn<readonly unknown[], unknown> {
+export function grad(
+  fn: (...args: never[]) => unknown,
+  ...options: readonly unknown[]
+): Fn<readonly unknown[], unknown> {
   const { argnums = 0, hasAux = false } = parse(GRAD, options);
   return (...args) => {
     const { grads, aux } = differentiate("grad", fn, argnums, hasAux, args);
@@ -216,7 +219,7 @@ function matching(op: string, what: string, value: unknown, like: readonly Tenso
       `${op}: expected ${what} to have the same structure as what it belongs to (${like.length} tensors), got ${leaves.length} values`,
     );
   return leaves.map((leaf, i) => {
-    const t = leaf as Tensor;
+    const t = leaf;
     if (!sameShape(t.shape, like[i]!.shape))
       throw new ShapeError(
         `${op}: ${what} has shape ${showShape(t.shape)} where ${showShape(like[i]!.shape)} is expected`,
@@ -415,9 +418,7 @@ function overBasis(
   for (let start = 0; start < Math.max(total, 1); start += step) {
     const count = Math.min(step, total - start);
     const rows = parts.map((p) => (count === total ? p : p.narrow(0, start, count)));
-    chunks.push(
-      runBatched(Math.max(count, 0), rows, "same", apply).map(({ value }) => value),
-    );
+    chunks.push(runBatched(Math.max(count, 0), rows, "same", apply).map(({ value }) => value));
   }
   return chunks[0]!.map((first, i) =>
     chunks.length === 1

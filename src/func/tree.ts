@@ -74,8 +74,8 @@ export function broadcastPrefix(prefix: unknown, form: Form): unknown[] | null {
     ? form.kind === "array" && prefix.length === form.items.length
       ? (prefix as unknown[])
       : null
-    : form.kind === "record" && form.keys.length === Object.keys(prefix as object).length
-      ? form.keys.map((key) => (prefix as Record<string, unknown>)[key])
+    : form.kind === "record" && form.keys.length === Object.keys(prefix).length
+      ? form.keys.map((key) => prefix[key])
       : null;
   if (parts === null) return null;
   const result: unknown[] = [];

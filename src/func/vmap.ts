@@ -85,7 +85,9 @@ function argumentsOf(leaves: readonly unknown[], form: Form, inDims: Dims): Argu
     const dim = dims[i] ?? null;
     if (dim === null) return { value, dim: null };
     if (typeof dim !== "number" || !Number.isInteger(dim))
-      throw new ArgumentError(`vmap: got inDim=${String(dim)} for an input, but inDim must be an integer or null`);
+      throw new ArgumentError(
+        `vmap: got inDim=${JSON.stringify(dim)} for an input, but inDim must be an integer or null`,
+      );
     if (!isTensor(value))
       throw new ArgumentError(
         `vmap: got inDim=${dim} for an input but the input is of type ${describe(value)}. We cannot vmap over non-Tensor arguments, ` +
@@ -169,7 +171,7 @@ function assemble(
     const rank = result.value.dim();
     if (typeof dim !== "number" || !Number.isInteger(dim) || dim < -rank || dim >= rank)
       throw new ShapeError(
-        `vmap: outDims ${String(dim)} is out of range for a result of ${rank} dimensions (with the batch): expected ${-rank} to ${rank - 1}`,
+        `vmap: outDims ${JSON.stringify(dim)} is out of range for a result of ${rank} dimensions (with the batch): expected ${-rank} to ${rank - 1}`,
       );
     const chunks = parts.map((part) => part.results[i]!.value);
     const whole = chunks.length === 1 ? chunks[0]! : cat(chunks, 0);

@@ -86,7 +86,7 @@ export function checkEscape(action: string, value: Node, birth: number): void {
 export function randomOffsets(op: string, count: number): { readonly node: Node; readonly step: number }[] {
   const result: { node: Node; step: number }[] = [];
   let step = count;
-  for (const trace of [...traces].reverse()) {
+  for (const trace of traces.toReversed()) {
     if (trace.randomness === "error")
       throw new AutogradError(
         `${op}: called inside a vectorised function with randomness "error": say whether every example draws its own numbers ` +

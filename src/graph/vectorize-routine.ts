@@ -83,7 +83,12 @@ function product(batch: Batch, node: Node, op: RoutineOp): Node {
   const flat = p.sizes.length === 0;
   // Rows of all examples times one matrix are one product.
   if (flat && rowsA !== null && rowsB === null && (p.m === 1 || rowsA.stride === p.m * a.row))
-    return recordProduct({ ...p, m: p.m * batch.size, a: { ...a, row: p.m === 1 ? rowsA.stride : a.row }, b }, node, op, shape);
+    return recordProduct(
+      { ...p, m: p.m * batch.size, a: { ...a, row: p.m === 1 ? rowsA.stride : a.row }, b },
+      node,
+      op,
+      shape,
+    );
   // One matrix times a vector of each example: the examples are the rows of the transposed product.
   if (flat && rowsA === null && rowsB !== null && p.n === 1)
     return recordProduct(
@@ -153,11 +158,7 @@ function scatter(batch: Batch, node: Node, op: RoutineOp): Node {
   if (node.args.length > 2) {
     const sourceNode = node.args[2]!.node!;
     const source = batch.rowsOf(sourceNode);
-    ints.push(
-      source?.stride ?? 0,
-      ...part(4 + 3 * rank, rank),
-      op.ints[4 + 4 * rank]! + (source?.offset ?? 0),
-    );
+    ints.push(source?.stride ?? 0, ...part(4 + 3 * rank, rank), op.ints[4 + 4 * rank]! + (source?.offset ?? 0));
     args.push(whole(source?.node ?? sourceNode));
   }
   const attrs = { ...op.attrs, rank: rank + 1 };
@@ -212,12 +213,9 @@ function oneByOne(batch: Batch, node: Node, op: RoutineOp): Node {
     hasBase: false,
     targets,
   };
-  return recordNode(
-    new Node(node.backend, assemble, [batch.size, ...node.shape], node.dtype, parts.map(whole)),
-  );
+  return recordNode(new Node(node.backend, assemble, [batch.size, ...node.shape], node.dtype, parts.map(whole)));
 }
 
 function first(_: unknown, [x]: readonly number[]): number {
   return x!;
 }
-

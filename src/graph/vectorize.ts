@@ -98,7 +98,12 @@ export class Batch {
     const rows = this.rowsOf(node);
     const view = this.viewOf(rows, contiguousView(node.shape));
     const from = rows?.node ?? node;
-    if (rows !== null && view.offset === 0 && from.numel === numel(view.shape) && isContiguous(view.shape, view.strides))
+    if (
+      rows !== null &&
+      view.offset === 0 &&
+      from.numel === numel(view.shape) &&
+      isContiguous(view.shape, view.strides)
+    )
       return from;
     return copied(from, view);
   }
@@ -171,7 +176,12 @@ export class Batch {
       case "reduce": {
         const dims = op.dims.map((d) => d + 1);
         const fullShape = [this.size, ...op.fullShape];
-        const batched: ReduceOp = { ...op, key: `${op.reduce}/${fullShape.join(",")}/${dims.join(",")}`, fullShape, dims };
+        const batched: ReduceOp = {
+          ...op,
+          key: `${op.reduce}/${fullShape.join(",")}/${dims.join(",")}`,
+          fullShape,
+          dims,
+        };
         return recordNode(new Node(backend, batched, shape, dtype, [this.#arg(node.args[0]!)]));
       }
       case "update": {
@@ -218,7 +228,10 @@ export class Batch {
         return table;
       }
       starts.push(args.length);
-      args.push({ node: null, view: { shape, strides: [rows.stride, ...node.shape.map(() => 0)], offset: rows.offset } });
+      args.push({
+        node: null,
+        view: { shape, strides: [rows.stride, ...node.shape.map(() => 0)], offset: rows.offset },
+      });
       return { node: rows.node, view: contiguousView(rows.node.shape) };
     });
     const own = node.args.length;
@@ -233,13 +246,12 @@ export class Batch {
       cost: op.cost + 1,
       lower,
     };
-    return recordNode(
-      new Node(node.backend, batched, shape, node.dtype, args, node.scalars, node.scalarTypes, tables),
-    );
+    return recordNode(new Node(node.backend, batched, shape, node.dtype, args, node.scalars, node.scalarTypes, tables));
   }
 
   #sum(node: Node): Node {
-    const product = node.traced && node.op.kind === "routine" && this.size > 0 ? foldedProduct(this, node, node.op) : null;
+    const product =
+      node.traced && node.op.kind === "routine" && this.size > 0 ? foldedProduct(this, node, node.op) : null;
     if (product !== null) return product;
     const rows = this.rowsOf(node);
     const from = rows?.node ?? node;

@@ -17,7 +17,7 @@ import { callerOf, camelCase, SAMPLES, type OpSample } from "./samples.ts";
 /** Bounds where both sides compute in float64. The expected numbers have ten digits. */
 const EXACT = { rtol: 1e-7, atol: 1e-8 };
 
-class Decoder {
+export class Decoder {
   readonly inputs: Tensor[] = [];
   readonly #float: DType;
 
@@ -51,7 +51,7 @@ class Decoder {
   }
 }
 
-function flatten(result: unknown): Tensor[] {
+export function flatten(result: unknown): Tensor[] {
   return Array.isArray(result) ? (result as unknown[]).flatMap(flatten) : [result as Tensor];
 }
 
@@ -68,7 +68,7 @@ async function compare(
 }
 
 /** Sum of tensors weighted by fixed irregular numbers. */
-function weightedSum(tensors: readonly (Tensor | null)[], seed: number): Tensor | null {
+export function weightedSum(tensors: readonly (Tensor | null)[], seed: number): Tensor | null {
   let total: Tensor | null = null;
   tensors.forEach((t, i) => {
     if (t === null || !t.requiresGrad) return;
