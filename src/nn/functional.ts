@@ -6,6 +6,16 @@ import { unary } from "../ops/elementwise.ts";
 import type { Tensor } from "../tensor.ts";
 
 export { conv1d, conv2d, conv3d, convTranspose1d, convTranspose2d, convTranspose3d, type PerDim } from "../ops/conv.ts";
+export * from "../ops/composite/pool.ts";
+export { pad, type PadMode } from "../ops/composite/pad.ts";
+export {
+  fold,
+  interpolate,
+  pixelShuffle,
+  pixelUnshuffle,
+  unfold,
+  type InterpolateMode,
+} from "../ops/composite/interpolate.ts";
 export { linear, layerNorm, embedding } from "../ops/composite/layers.ts";
 export { crossEntropy, mseLoss, nllLoss, type Reduction } from "../ops/composite/loss.ts";
 export { softmax, logSoftmax } from "../ops/composite/softmax.ts";

@@ -1,6 +1,7 @@
 /** What layers are made of, and sorting: how it is compared with PyTorch. */
 
 import * as tg from "#tapegrad";
+import type { Tensor } from "#tapegrad";
 import type { SampleTable } from "./driver.ts";
 import { call } from "./samples.ts";
 
@@ -18,5 +19,32 @@ export const LAYERS: SampleTable = {
     "nn.functional.conv_transpose1d": { call: call(F.convTranspose1d), ...SUMS },
     "nn.functional.conv_transpose2d": { call: call(F.convTranspose2d), ...SUMS },
     "nn.functional.conv_transpose3d": { call: call(F.convTranspose3d), ...SUMS },
+    "nn.functional.max_pool1d": { call: call(F.maxPool1d), ...SUMS },
+    "nn.functional.max_pool2d": { call: call(F.maxPool2d), ...SUMS },
+    "nn.functional.max_pool3d": { call: call(F.maxPool3d), ...SUMS },
+    "nn.functional.avg_pool1d": { call: call(F.avgPool1d), ...SUMS },
+    "nn.functional.avg_pool2d": { call: call(F.avgPool2d), ...SUMS },
+    "nn.functional.avg_pool3d": { call: call(F.avgPool3d), ...SUMS },
+    "nn.functional.adaptive_avg_pool1d": { call: call(F.adaptiveAvgPool1d), ...SUMS },
+    "nn.functional.adaptive_avg_pool2d": { call: call(F.adaptiveAvgPool2d), ...SUMS },
+    "nn.functional.adaptive_avg_pool3d": { call: call(F.adaptiveAvgPool3d), ...SUMS },
+    "nn.functional.adaptive_max_pool1d": { call: call(F.adaptiveMaxPool1d), ...SUMS },
+    "nn.functional.adaptive_max_pool2d": { call: call(F.adaptiveMaxPool2d), ...SUMS },
+    "nn.functional.adaptive_max_pool3d": { call: call(F.adaptiveMaxPool3d), ...SUMS },
+    "nn.functional.max_unpool1d": { call: call(F.maxUnpool1d), ...SUMS },
+    "nn.functional.max_unpool2d": { call: call(F.maxUnpool2d), ...SUMS },
+    "nn.functional.max_unpool3d": { call: call(F.maxUnpool3d), ...SUMS },
+    "nn.functional.pad": { call: call(F.pad), ...SUMS },
+    "nn.functional.interpolate": { call: call(F.interpolate), ...SUMS },
+    "nn.functional.unfold": { call: call(F.unfold), ...SUMS },
+    "nn.functional.pixel_shuffle": { call: ([x], o) => F.pixelShuffle(x as Tensor, o["upscaleFactor"] as number) },
+    "nn.functional.pixel_unshuffle": {
+      call: ([x], o) => F.pixelUnshuffle(x as Tensor, o["downscaleFactor"] as number),
+    },
+    "nn.functional.upsample_bilinear": {
+      call: ([x], o) => F.interpolate(x as Tensor, { ...o, mode: "bilinear", alignCorners: true }),
+      ...SUMS,
+    },
+    "nn.functional.upsample_nearest": { call: call(F.interpolate) },
   },
 };

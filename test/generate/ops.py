@@ -22,6 +22,8 @@ from torch.testing._internal.common_methods_invocations import op_db
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fixtures", "ops.json")
 MAX_SAMPLES = 10
 MAX_ELEMENTS = 160
+# Operations of many options take more samples.
+LIMITS = {}
 
 OPS = """
 abs acos acosh add addcdiv addcmul addmm addmv all amax amin any argmax argmin asin asinh atan atan2 atanh baddbmm bitwise_and
@@ -148,7 +150,7 @@ def sample(op, given):
     return result
 
 
-def pick(samples):
+def pick(samples, limit):
     small = [s for s in samples if all(t.numel() <= MAX_ELEMENTS for t in leaves([s.input, s.args, s.kwargs]))]
     if not small:
         # Elementwise operations come with samples of 20 by 20: a part of them serves as well.
@@ -159,10 +161,10 @@ def pick(samples):
                 small.append(s)
     if not small:
         small = sorted(samples, key=lambda s: sum(t.numel() for t in leaves([s.input, s.args, s.kwargs])))[:3]
-    if len(small) <= MAX_SAMPLES:
+    if len(small) <= limit:
         return small
-    step = (len(small) - 1) / (MAX_SAMPLES - 1)
-    return [small[round(i * step)] for i in range(MAX_SAMPLES)]
+    step = (len(small) - 1) / (limit - 1)
+    return [small[round(i * step)] for i in range(limit)]
 
 
 def main():
@@ -183,7 +185,7 @@ def main():
             dtype = torch.int32 if name in INTEGER else torch.float32
             differentiable = op.supports_autograd and name not in INTEGER
             try:
-                given = pick(list(op.sample_inputs("cpu", dtype, requires_grad=differentiable)))
+                given = pick(list(op.sample_inputs("cpu", dtype, requires_grad=differentiable)), LIMITS.get(name, MAX_SAMPLES))
             except Exception as error:
                 print("no samples:", name, error)
                 continue

@@ -2,10 +2,9 @@
 
 import type { PortableSuite } from "../support/portable.ts";
 import { conformance } from "./conformance.ts";
-import { conv } from "./conv.ts";
 import { environment } from "./environment.ts";
 import { functional } from "./func.ts";
-import { layers } from "./layers.ts";
+import { models } from "./models.ts";
 
 /** All of them. */
-export const suites: readonly PortableSuite[] = [environment, conformance, layers, conv, functional];
+export const suites: readonly PortableSuite[] = [environment, conformance, functional, ...models];

@@ -1,0 +1,9 @@
+/** Suites about what models are made of. */
+
+import type { PortableSuite } from "../support/portable.ts";
+import { conv } from "./conv.ts";
+import { layers } from "./layers.ts";
+import { pooling } from "./pooling.ts";
+
+/** All of them. */
+export const models: readonly PortableSuite[] = [layers, conv, pooling];
