@@ -1,6 +1,6 @@
 /** The CPU: everything runs at once, in the order in which it is asked for. */
 
-import { ITEM_SIZE, hostArray, type DType, type HostArray, fromHalf, toHalf } from "../../dtype.ts";
+import { ITEM_SIZE, fromHalf, toHalf, type DType, type HostArray } from "../../dtype.ts";
 import { DeviceError, OutOfMemoryError } from "../../errors.ts";
 import type { FusedData, FusedStructure, KernelStructure, RoutineData } from "../../graph/kernel.ts";
 import type {
@@ -14,51 +14,38 @@ import type {
   ReadResult,
 } from "../backend.ts";
 import * as math from "./math.ts";
+import { PlainMemory, WasmHeap, type CpuBuffer, type CpuMemory } from "./memory.ts";
 import { renderFused, type FusedFunction } from "./render.ts";
 import { runRoutine } from "./routines.ts";
+import { detectWasm } from "./wasm/detect.ts";
+import { WasmEngine, type FusedKernel } from "./wasm/engine.ts";
+import { STATUS_ADDRESS } from "./wasm/fused.ts";
 
 const HELPERS = { ...math, fromHalf, toHalf };
 
 /** Free memory kept for reuse, bytes. */
 const POOL_BUDGET = 256 * 2 ** 20;
 
-let nextId = 1;
-
-class CpuBuffer implements DeviceBuffer {
-  readonly id = nextId++;
-  readonly bytes: number;
-  readonly memory: ArrayBuffer;
-  readonly #views = new Map<DType, HostArray>();
-  free = false;
-
-  constructor(bytes: number) {
-    this.bytes = bytes;
-    this.memory = new ArrayBuffer(bytes);
-  }
-
-  view(dtype: DType): HostArray {
-    let view = this.#views.get(dtype);
-    if (view === undefined) {
-      const length = Math.floor(this.bytes / ITEM_SIZE[dtype]);
-      const kind = hostArray(dtype, 0).constructor as new (
-        buffer: ArrayBuffer,
-        offset: number,
-        length: number,
-      ) => HostArray;
-      view = new kind(this.memory, 0, length);
-      this.#views.set(dtype, view);
-    }
-    return view;
-  }
+/** How the CPU is used. */
+export interface CpuOptions {
+  /** False runs everything in plain JavaScript, as where WebAssembly may not be compiled. */
+  readonly wasm?: boolean | undefined;
 }
 
 class CpuProgram implements Program {
   readonly structure: KernelStructure;
-  readonly fused: FusedFunction | null;
+  readonly wasm: FusedKernel | null;
+  #fused: FusedFunction | null = null;
 
-  constructor(structure: KernelStructure) {
+  constructor(structure: KernelStructure, engine: WasmEngine | null) {
     this.structure = structure;
-    this.fused = structure.kind === "fused" ? compile(structure) : null;
+    this.wasm = structure.kind === "fused" && engine !== null ? engine.compileFused(structure) : null;
+  }
+
+  /** The kernel in JavaScript. */
+  get fused(): FusedFunction {
+    this.#fused ??= compile(this.structure as FusedStructure);
+    return this.#fused;
   }
 }
 
@@ -76,29 +63,56 @@ function compile(structure: FusedStructure): FusedFunction {
   ) as FusedFunction;
 }
 
-/** Sizes in which memory is handed out: four steps to each power of two, at least 64 bytes. */
+/** Sizes in which memory is handed out: four steps to each power of two, multiples of 64 bytes. */
 function sizeClass(bytes: number): number {
   if (bytes <= 64) return 64;
-  const step = 2 ** Math.max(Math.floor(Math.log2(bytes - 1)) - 2, 3);
+  const step = 2 ** Math.max(Math.floor(Math.log2(bytes - 1)) - 2, 6);
   return Math.ceil(bytes / step) * step;
 }
 
 /** The CPU backend. */
 export class CpuBackend implements Backend {
   readonly type = "cpu";
-  readonly description = "CPU (JavaScript)";
+  readonly description: string;
   readonly isSoftware = false;
-  readonly limits: BackendLimits = { buffersPerKernel: 64, maxBufferBytes: 2 ** 33, fusesRows: () => true };
+  readonly limits: BackendLimits;
 
+  readonly #memory: CpuMemory;
+  readonly #engine: WasmEngine | null;
   readonly #programs = new Map<string, CpuProgram>();
   readonly #pool = new Map<number, CpuBuffer[]>();
-  readonly #status = new Int32Array(1);
+  readonly #ownStatus = new Int32Array(1);
   #usedBuffers = 0;
   #usedBytes = 0;
   #pooledBuffers = 0;
   #pooledBytes = 0;
   #peakBytes = 0;
   #destroyed = false;
+
+  constructor(options: CpuOptions = {}) {
+    const found = options.wasm === false ? null : detectWasm();
+    if (found === null) {
+      this.#memory = new PlainMemory();
+      this.#engine = null;
+      this.description = "CPU (JavaScript)";
+    } else {
+      const heap = new WasmHeap(false);
+      this.#memory = heap;
+      this.#engine = new WasmEngine(heap, found.relaxed);
+      this.description = "CPU (WebAssembly SIMD)";
+    }
+    this.limits = {
+      buffersPerKernel: 64,
+      maxBufferBytes: found === null ? 2 ** 33 : 2 ** 32 - 2 ** 20,
+      fusesRows: () => true,
+    };
+  }
+
+  /** The word in which failed index checks leave their tag. */
+  get #status(): Int32Array {
+    if (this.#engine === null) return this.#ownStatus;
+    return new Int32Array(this.#engine.heap.memory.buffer, STATUS_ADDRESS, 1);
+  }
 
   supports(_dtype: DType): boolean {
     return true;
@@ -111,23 +125,21 @@ export class CpuBackend implements Backend {
   allocate(bytes: number): DeviceBuffer {
     if (this.#destroyed) throw new DeviceError("the CPU device was destroyed");
     const size = sizeClass(bytes);
-    const free = this.#pool.get(size);
-    let buffer = free?.pop();
+    let buffer = this.#pool.get(size)?.pop();
     if (buffer !== undefined) {
       this.#pooledBuffers--;
       this.#pooledBytes -= size;
       buffer.free = false;
     } else {
-      try {
-        buffer = new CpuBuffer(size);
-      } catch {
+      // Pieces kept for reuse may join to what is needed, before more memory is asked for.
+      if (this.#pooledBytes >= size && this.#engine?.heap.fits(size) === false) this.trim(0);
+      buffer = this.#memory.take(size) ?? undefined;
+      if (buffer === undefined) {
         this.trim(0);
-        try {
-          buffer = new CpuBuffer(size);
-        } catch {
-          throw new OutOfMemoryError(`out of memory: ${bytes} bytes asked for, ${this.#usedBytes} in use on the CPU`);
-        }
+        buffer = this.#memory.take(size) ?? undefined;
       }
+      if (buffer === undefined)
+        throw new OutOfMemoryError(`out of memory: ${bytes} bytes asked for, ${this.#usedBytes} in use on the CPU`);
     }
     this.#usedBuffers++;
     this.#usedBytes += size;
@@ -141,7 +153,10 @@ export class CpuBackend implements Backend {
     buffer.free = true;
     this.#usedBuffers--;
     this.#usedBytes -= buffer.bytes;
-    if (this.#destroyed || this.#pooledBytes + buffer.bytes > POOL_BUDGET) return;
+    if (this.#destroyed || this.#pooledBytes + buffer.bytes > POOL_BUDGET) {
+      this.#memory.give(buffer);
+      return;
+    }
     const list = this.#pool.get(buffer.bytes);
     if (list === undefined) this.#pool.set(buffer.bytes, [buffer]);
     else list.push(buffer);
@@ -156,7 +171,7 @@ export class CpuBackend implements Backend {
   prepare(structure: KernelStructure): Program {
     let program = this.#programs.get(structure.key);
     if (program === undefined) {
-      program = new CpuProgram(structure);
+      program = new CpuProgram(structure, this.#engine);
       this.#programs.set(structure.key, program);
     }
     return program;
@@ -165,25 +180,33 @@ export class CpuBackend implements Backend {
   run(calls: readonly Call[]): void {
     for (const call of calls) {
       const program = call.program as CpuProgram;
-      const { structure } = program;
-      const arrays = call.buffers.map((b, i) => (b as CpuBuffer).view(structure.buffers[i]!.dtype));
-      if (program.fused !== null) {
-        const data = call.data as FusedData;
-        const sizes = [...data.outer, ...data.inner];
-        program.fused(arrays, sizes, data.strides, data.offsets, data.scalars, this.#status, call.tag, HELPERS);
-      } else if (structure.kind === "routine") {
-        const failed = runRoutine(structure, call.data as RoutineData, arrays);
-        if (failed && this.#status[0] === 0) this.#status[0] = call.tag;
-      }
+      const buffers = call.buffers as readonly CpuBuffer[];
+      if (program.wasm !== null) this.#engine!.runFused(program.wasm, call.data as FusedData, buffers, call.tag);
+      else this.#runInJavaScript(program, call, buffers);
     }
+  }
+
+  #runInJavaScript(program: CpuProgram, call: Call, buffers: readonly CpuBuffer[]): void {
+    const { structure } = program;
+    const arrays = buffers.map((b, i) => b.view(structure.buffers[i]!.dtype));
+    const status = this.#status;
+    if (structure.kind === "fused") {
+      const data = call.data as FusedData;
+      const sizes = [...data.outer, ...data.inner];
+      program.fused(arrays, sizes, data.strides, data.offsets, data.scalars, status, call.tag, HELPERS);
+      return;
+    }
+    const failed = runRoutine(structure, call.data as RoutineData, arrays);
+    if (failed && status[0] === 0) status[0] = call.tag;
   }
 
   readonly readSync = (requests: readonly ReadRequest[]): ReadResult => {
     const arrays = requests.map(({ buffer, dtype, offset, count }) =>
       (buffer as CpuBuffer).view(dtype).slice(offset, offset + count),
     );
-    const fault = this.#status[0]!;
-    this.#status[0] = 0;
+    const status = this.#status;
+    const fault = status[0]!;
+    status[0] = 0;
     return { arrays, fault };
   };
 
@@ -212,7 +235,7 @@ export class CpuBackend implements Backend {
   trim(bytes: number): void {
     for (const [size, list] of this.#pool)
       while (list.length > 0 && this.#pooledBytes > bytes) {
-        list.pop();
+        this.#memory.give(list.pop()!);
         this.#pooledBuffers--;
         this.#pooledBytes -= size;
       }
