@@ -16,5 +16,6 @@ fn main(
     t_fault();
     return;
   }
-  out_buffer[out_at + index * params.out_step] = {{store}};
+  let place = index - params.place;
+  if (place >= 0i && place < i32(params.places)) { out_buffer[out_at + place * params.out_step] = {{store}}; }
 }

@@ -58,7 +58,7 @@ export interface BackendMemory {
 export interface BackendLimits {
   /** Storage buffers that one kernel may bind (the status word not counted). */
   readonly buffersPerKernel: number;
-  /** Most bytes of one buffer. */
+  /** Most bytes of one tensor (which may lie in several buffers of the device). */
   readonly maxBufferBytes: number;
   /**
    * Whether a kernel may both reduce over `inner` elements and write full values for `outer` rows: a device that gives a row to
@@ -81,8 +81,11 @@ export interface Backend {
   /** Bytes that `count` elements of `dtype` take in this device's memory (bool and uint8 may be wider than on the host). */
   bytesFor(dtype: DType, count: number): number;
 
-  /** Memory with undefined content, from the pool where possible. Throws `OutOfMemoryError`. */
-  allocate(bytes: number): DeviceBuffer;
+  /**
+   * Memory with undefined content, from the pool where possible; `label` says what for, in errors. Throws `OutOfMemoryError`, or,
+   * where a device finds out later that it has no memory, everything rejects that reads a value which depends on this one.
+   */
+  allocate(bytes: number, label?: string): DeviceBuffer;
   /** Gives memory back. Work submitted before still sees its content; the memory is reused only behind it. */
   release(buffer: DeviceBuffer): void;
   /** Queues a transfer of host elements (layout of `dtype`) to the start of a buffer; `data` may be changed afterwards. */
@@ -90,7 +93,10 @@ export interface Backend {
 
   /** Compiles a structure, or finds it by its key. Compilation may go on in the background; `run` waits in order. */
   prepare(structure: KernelStructure): Program;
-  /** Queues kernels, in order, behind everything queued before. Never waits. */
+  /**
+   * Queues kernels, in order, behind everything queued before. Never waits. They run together or not at all: where memory, a
+   * shader or a value that one of them needs is not there, none of them changes anything, and what they were to write is at fault.
+   */
   run(calls: readonly Call[]): void;
 
   /** Waits for all that is queued, then gives the elements. Rejects with the device's error if one happened. */
@@ -99,6 +105,11 @@ export interface Backend {
   readonly readSync?: (requests: readonly ReadRequest[]) => ReadResult;
   /** Resolves when all queued work is done; rejects with the device's error if one happened. */
   synchronize(): Promise<void>;
+
+  /** Resolves with the error when the device goes away by itself, on devices that can. */
+  readonly lost?: Promise<Error>;
+  /** Why the value of a buffer is not there, as far as it is known by now, on devices that find out late. */
+  faultOf?(buffer: DeviceBuffer): Error | null;
 
   memory(): BackendMemory;
   resetPeakMemory(): void;

@@ -1,7 +1,7 @@
 /** The WebGPU device as a backend. */
 
 import { isFloat, type DType, type HostArray } from "../../dtype.ts";
-import { DeviceError, DTypeError, OutOfMemoryError } from "../../errors.ts";
+import { DeviceError, DTypeError, type DeviceLostError } from "../../errors.ts";
 import type { KernelStructure, RoutineStructure } from "../../graph/kernel.ts";
 import type {
   Backend,
@@ -14,15 +14,20 @@ import type {
   ReadResult,
 } from "../backend.ts";
 import { ConvProgram } from "./conv.ts";
-import { findDevice, type FoundDevice, type NoDevice, type WebGpuOptions } from "./device.ts";
+import { describeKernel } from "./describe.ts";
+import { findDevice, type FoundDevice, type LimitName, type NoDevice, type WebGpuOptions } from "./device.ts";
 import { FusedProgram } from "./fused-program.ts";
+import { IdleTimer } from "./idle.ts";
 import { MatmulProgram } from "./matmul.ts";
+import { MAX_VOLUME } from "./pieces.ts";
 import { Pipelines } from "./pipelines.ts";
-import { Pool, USAGE, type Slab } from "./pool.ts";
-import type { Compiler, DeviceFigures, DeviceProgram } from "./program.ts";
+import { Pool, USAGE, type Segment, type Slab } from "./pool.ts";
+import type { CallRecorder, Compiler, DeviceFigures, DeviceProgram, PreparedCall, Scratch } from "./program.ts";
+import { Reader } from "./reader.ts";
 import { Recorder } from "./recorder.ts";
+import { Room } from "./room.ts";
 import { CopyProgram, ScanProgram, ScatterProgram } from "./routines.ts";
-import { Stream, type Gate } from "./stream.ts";
+import { Stream, type Content, type Gate, type ReadyCall, type Use } from "./stream.ts";
 import { deviceItemSize, Staging, toDevice } from "./transfer.ts";
 
 /** How a backend is made. */
@@ -31,6 +36,8 @@ export interface WebGpuBackendOptions extends WebGpuOptions {
   readonly debug?: boolean | undefined;
   /** Most bytes of free buffers that are kept for reuse. */
   readonly poolBytes?: number | undefined;
+  /** Milliseconds after which a free buffer that nobody took is given back to the device. */
+  readonly idleMs?: number | undefined;
   /** Figures of the device to choose by in place of its own, to try what another device would run. @internal */
   readonly figures?: Partial<DeviceFigures> | undefined;
 }
@@ -42,11 +49,12 @@ export async function createWebGpuBackend(options: WebGpuBackendOptions = {}): P
 }
 
 /** Memory in a slab of the pool. */
-class Buffer implements DeviceBuffer {
+class Buffer implements DeviceBuffer, Content {
   readonly id: number;
   readonly bytes: number;
   /** Null once released. */
   slab: Slab | null;
+  fault: Error | null = null;
 
   constructor(id: number, slab: Slab) {
     this.id = id;
@@ -55,10 +63,11 @@ class Buffer implements DeviceBuffer {
   }
 }
 
-/** Allocations from this size on are known to have succeeded before work with them is submitted. */
-const GATED_BYTES = 16 * 2 ** 20;
-
 const DEFAULT_POOL_BYTES = 2 ** 30;
+const DEFAULT_IDLE_MS = 5000;
+
+/** Elements are numbered by int32 in kernels that read at computed positions; no tensor has more words than that. */
+const MAX_TENSOR_BYTES = 2 ** 33 - 256;
 
 let nextBufferId = 1;
 
@@ -67,63 +76,81 @@ export class WebGpuBackend implements Backend {
   readonly description: string;
   readonly isSoftware: boolean;
   readonly limits: BackendLimits;
+  /** Resolves with the error when the device goes away without `destroy()` having been called. */
+  readonly lost: Promise<DeviceLostError>;
   readonly #found: FoundDevice;
   readonly #device: GPUDevice;
-  readonly #debug: boolean;
   readonly #pool: Pool;
   readonly #pipelines: Pipelines;
   readonly #recorder: Recorder;
   readonly #staging: Staging;
+  readonly #room: Room;
   readonly #stream: Stream;
   readonly #status: GPUBuffer;
   readonly #figures: DeviceFigures;
   readonly #programs = new Map<string, DeviceProgram>();
   readonly #compiler: Compiler;
+  readonly #idle: IdleTimer;
+  /** Segments of which it is not known yet whether there is memory behind them. */
+  readonly #asked = new Set<number>();
   readonly #onError: (event: GPUUncapturedErrorEvent) => void;
   #destroyed = false;
 
   /** @internal Use `createWebGpuBackend`. */
   constructor(found: FoundDevice, options: WebGpuBackendOptions) {
     const { device } = found;
+    const debug = options.debug ?? false;
     this.#found = found;
     this.#device = device;
-    this.#debug = options.debug ?? false;
     this.description = found.description;
     this.isSoftware = found.isSoftware;
-    const { limits } = device;
-    const maxBufferBytes = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
-    this.limits = {
-      // One is the status word; scratch memory takes the place of an output.
-      buffersPerKernel: limits.maxStorageBuffersPerShaderStage - 1,
-      maxBufferBytes,
-      fusesRows: (outer, inner) => outer >= 32 || inner <= 16384,
-    };
+    // A device may have more than was asked for.
+    const limit = (name: LimitName): number => Math.min(device.limits[name], options.limits?.[name] ?? Infinity);
+    const segmentBytes = Math.min(limit("maxBufferSize"), limit("maxStorageBufferBindingSize"));
     this.#figures = {
       isSoftware: found.isSoftware,
-      maxGroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
-      sharedBytes: limits.maxComputeWorkgroupStorageSize,
+      maxGroupsPerDimension: limit("maxComputeWorkgroupsPerDimension"),
+      sharedBytes: limit("maxComputeWorkgroupStorageSize"),
       busyGroups: found.isSoftware ? 8 : 256,
+      segmentBytes: Math.max(segmentBytes - (segmentBytes % 256), 256),
+      maxBindings: limit("maxStorageBuffersPerShaderStage"),
+      maxVolume: MAX_VOLUME,
       ...options.figures,
     };
+    this.limits = {
+      // One is the status word; scratch memory takes the place of an output.
+      buffersPerKernel: this.#figures.maxBindings - 1,
+      maxBufferBytes: MAX_TENSOR_BYTES,
+      fusesRows: (outer, inner) => outer >= 32 || inner <= 16384,
+    };
     this.#status = device.createBuffer({ size: 4, usage: USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST });
-    this.#pipelines = new Pipelines(device, this.#debug);
+    this.#pipelines = new Pipelines(device, debug);
     this.#recorder = new Recorder(device, this.#pipelines, this.#status, (submission, scope) =>
       this.#stream.submitted(submission, scope),
     );
     this.#staging = new Staging(device);
     this.#pool = new Pool(
       {
-        maxBytes: maxBufferBytes,
-        create: (bytes) => this.#create(bytes),
-        destroy: (slab) => this.#stream.destroySlab(slab),
+        segmentBytes: this.#figures.segmentBytes,
+        maxBytes: MAX_TENSOR_BYTES,
+        create: (segment, label) => this.#create(segment, label),
+        destroy: (segment) => this.#stream.destroySegment(segment),
+        now: () => performance.now(),
       },
       options.poolBytes ?? DEFAULT_POOL_BYTES,
     );
-    this.#stream = new Stream(device, this.#recorder, this.#staging, this.#status, {
-      take: (bytes) => this.#pool.take(bytes),
-      give: (slab) => this.#pool.give(slab),
+    this.#room = new Room(device, { freeIdle: () => this.#freeIdle(), figures: () => this.memory() });
+    this.#stream = new Stream({
+      device,
+      recorder: this.#recorder,
+      reader: new Reader(this.#recorder, this.#staging, this.#status, this.#room, this.#figures.segmentBytes),
+      room: this.#room,
+      segmentBytes: this.#figures.segmentBytes,
+      debug,
     });
+    this.lost = this.#stream.lost;
     this.#compiler = { pipeline: (key, render) => this.#pipelines.find(key) ?? this.#pipelines.add(render()) };
+    this.#idle = new IdleTimer(options.idleMs ?? DEFAULT_IDLE_MS, (before) => this.#pool.trimIdle(before));
     this.#onError = (event) => {
       event.preventDefault();
       this.#stream.fail(new DeviceError(`the GPU reported an error: ${event.error.message}`));
@@ -140,9 +167,9 @@ export class WebGpuBackend implements Backend {
     return Math.ceil((count * deviceItemSize(dtype)) / 4) * 4;
   }
 
-  allocate(bytes: number): DeviceBuffer {
+  allocate(bytes: number, label: string | null = null): DeviceBuffer {
     this.#check();
-    return new Buffer(nextBufferId++, this.#pool.take(bytes));
+    return new Buffer(nextBufferId++, this.#pool.take(bytes, label));
   }
 
   release(buffer: DeviceBuffer): void {
@@ -150,6 +177,13 @@ export class WebGpuBackend implements Backend {
     if (slab === null || this.#destroyed) return;
     (buffer as Buffer).slab = null;
     this.#pool.give(slab);
+    this.#idle.start();
+  }
+
+  /** Why the value of a buffer is not there, as far as it is known by now; null if nothing is wrong with it. */
+  faultOf(buffer: DeviceBuffer): Error | null {
+    const { fault, slab } = buffer as Buffer;
+    return fault ?? slab?.segments.find((s) => s.failure !== null)?.failure ?? null;
   }
 
   upload(buffer: DeviceBuffer, dtype: DType, data: HostArray): void {
@@ -160,7 +194,7 @@ export class WebGpuBackend implements Backend {
     const words = toDevice(dtype, data);
     if (words.byteLength > slab.bytes)
       throw new DeviceError(`cannot upload ${words.byteLength} bytes into a buffer of ${slab.bytes}`);
-    this.#stream.upload(slab, words, words !== (data as ArrayBufferView));
+    this.#stream.upload({ content: buffer as Buffer, slab }, words, words !== (data as ArrayBufferView));
   }
 
   prepare(structure: KernelStructure): Program {
@@ -191,18 +225,65 @@ export class WebGpuBackend implements Backend {
       case "conv":
         return new ConvProgram(structure, this.#compiler, this.#figures);
       case "copy":
-        return new CopyProgram(structure);
+        return new CopyProgram(structure, this.#figures);
     }
   }
 
   run(calls: readonly Call[]): void {
     this.#check();
-    const prepared = calls.map((call) => {
-      const slabs = call.buffers.map(slabOf);
-      return (call.program as DeviceProgram).prepare(call.data, slabs, call.tag);
+    const reads: Use[] = [];
+    const writes: Use[] = [];
+    const slabsOf = calls.map((call) => call.buffers.map(slabOf));
+    const prepared = calls.map((call, position) => {
+      const program = call.program as DeviceProgram;
+      const slabs = slabsOf[position]!;
+      if (program.inPieces !== true) this.#checkWhole(program.structure, slabs);
+      slabs.forEach((slab, i) => {
+        const uses = program.structure.buffers[i]!.mode === "read" ? reads : writes;
+        uses.push({ content: call.buffers[i] as Buffer, slab });
+      });
+      return program.prepare(call.data, slabs, call.tag);
     });
-    if (this.#debug) for (const call of prepared) this.#stream.calls([call]);
-    else this.#stream.calls(prepared);
+    const ready = prepared.map((call, i): ReadyCall => {
+      const { structure } = calls[i]!.program;
+      return { call, scratch: call.scratch === false ? [] : this.#scratchOf(call, structure) };
+    });
+    const describe = (segment: Segment): string | null => {
+      const uses = (slab: Slab): boolean => slab.segments.includes(segment);
+      const first = calls.find((_, i) => slabsOf[i]!.some(uses) || ready[i]!.scratch.some(uses));
+      return first === undefined ? null : describeKernel(first.program.structure);
+    };
+    this.#stream.calls({ calls: ready, reads, writes, describe });
+  }
+
+  #checkWhole(structure: KernelStructure, slabs: readonly Slab[]): void {
+    const large = slabs.find((slab) => slab.segments.length > 1);
+    if (large !== undefined)
+      throw new DeviceError(
+        `${describeKernel(structure)} cannot take a tensor of ${large.bytes} bytes on this device: it binds at most ` +
+          `${this.#figures.segmentBytes} bytes as one buffer, and only elementwise operations, reductions, copies, gathers, scatters, ` +
+          "scans and matmul run over several. Use smaller tensors, or the CPU.",
+      );
+  }
+
+  /** Sets memory apart for what a call needs while it runs: it is free again for what is queued behind it. */
+  #scratchOf(call: PreparedCall, structure: KernelStructure): Slab[] {
+    const slabs: Slab[] = [];
+    const scratch: Scratch = {
+      take: (bytes) => {
+        if (bytes > this.#figures.segmentBytes)
+          throw new DeviceError(
+            `${describeKernel(structure)} needs ${bytes} bytes of working memory, and this device binds at most ` +
+              `${this.#figures.segmentBytes} bytes as one buffer. Use smaller tensors.`,
+          );
+        const slab = this.#pool.take(bytes, describeKernel(structure));
+        slabs.push(slab);
+        return slab;
+      },
+      give: (slab) => this.#pool.give(slab),
+    };
+    call.record(RECORDS_NOTHING, scratch);
+    return slabs;
   }
 
   read(requests: readonly ReadRequest[]): Promise<ReadResult> {
@@ -215,7 +296,7 @@ export class WebGpuBackend implements Backend {
           throw new DeviceError(
             `cannot read elements ${request.offset} to ${request.offset + request.count} of a buffer of ${slab.bytes} bytes`,
           );
-        return { slab, request };
+        return { content: request.buffer as Buffer, slab, request };
       });
       return this.#stream.read(reads);
     } catch (error) {
@@ -242,6 +323,7 @@ export class WebGpuBackend implements Backend {
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
+    this.#idle.stop();
     this.#stream.lose(destroyedError());
     this.#device.removeEventListener("uncapturederror", this.#onError);
     this.#pool.clear();
@@ -263,26 +345,52 @@ export class WebGpuBackend implements Backend {
     throw new DTypeError(`${dtype} is not available on ${this.description}: ${why}`);
   }
 
-  /** A new buffer. Large ones hold up the queue until it is known that there was memory for them. */
-  #create(bytes: number): GPUBuffer {
+  /** A new GPUBuffer. What is queued behind it waits until it is known that there was memory for it. */
+  #create(segment: Omit<Segment, "gpu">, label: string | null): GPUBuffer {
     const usage = USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST;
-    this.#device.pushErrorScope("out-of-memory");
-    const buffer = this.#device.createBuffer({ size: bytes, usage });
-    const scope = this.#device.popErrorScope();
-    this.#stream.watch(scope, () => new OutOfMemoryError(`the GPU could not give ${bytes} bytes`));
-    if (bytes >= GATED_BYTES) {
-      const gate: Gate = {
-        open: false,
-        done: scope.then(
-          () => void (gate.open = true),
-          () => void (gate.open = true),
-        ),
-      };
-      this.#stream.gate(gate);
+    const make = (): GPUBuffer => this.#device.createBuffer({ size: segment.bytes, usage });
+    const { result, succeeded } = this.#room.attempt(make);
+    this.#asked.add(segment.id);
+    const known = async (): Promise<void> => {
+      try {
+        if (!(await succeeded)) await this.#createAgain(segment as Segment, label, make);
+      } catch {
+        // The device is gone, which is reported by itself.
+      }
+      this.#asked.delete(segment.id);
+      gate.open = true;
+    };
+    const gate: Gate = { open: false, done: known() };
+    this.#stream.gate(gate);
+    return result;
+  }
+
+  async #createAgain(segment: Segment, label: string | null, make: () => GPUBuffer): Promise<void> {
+    await this.#room.makeRoom();
+    const { result, succeeded } = this.#room.attempt(make);
+    if (await succeeded) {
+      segment.gpu = result;
+      return;
     }
-    return buffer;
+    const what = label ?? this.#stream.describe(segment) ?? "allocating";
+    segment.failure = this.#room.error(what, segment.bytes);
+    this.#pool.discard(segment);
+    this.#stream.fail(segment.failure);
+  }
+
+  /** Destroys what is kept for reuse, so far as nothing that is queued uses it. */
+  #freeIdle(): void {
+    if (this.#destroyed) return;
+    this.#staging.clear();
+    for (const segment of this.#pool.remove((s) => this.#stream.isDone(s) && !this.#asked.has(s.id))) {
+      this.#recorder.forget(segment.id);
+      segment.gpu.destroy();
+    }
   }
 }
+
+/** Takes no notice of what is recorded. */
+const RECORDS_NOTHING: CallRecorder = { dispatch: () => undefined, copy: () => undefined };
 
 function slabOf(buffer: DeviceBuffer): Slab {
   const { slab } = buffer as Buffer;

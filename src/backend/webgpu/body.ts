@@ -40,10 +40,18 @@ export class Scope {
   }
 }
 
-/** How the text names a kernel's buffers. */
+/** The bindings that hold a buffer that is read at computed positions: one after the other, `size` elements each. */
+export interface TableNames {
+  readonly names: readonly string[];
+  readonly size: number;
+}
+
+/** How the text names a kernel's buffers; called for what is used. */
 export interface BufferNames {
-  /** Name of a slot's binding; called for each buffer that is used. */
-  use(slot: number): string;
+  /** Name of the binding that an access goes to. */
+  access(access: number): string;
+  /** Names of the bindings of a slot that is read at computed positions. */
+  table(slot: number): TableNames;
 }
 
 /**
@@ -63,8 +71,8 @@ export class Body {
 
   /** Name of an instruction's value, written first if need be: into `full` if it is of that level, else into the row scope. */
   value(at: number, full: Scope | null): string {
-    const name = `v${at}`;
-    if ((full ?? this.row).has(name)) return name;
+    const value = `v${at}`;
+    if ((full ?? this.row).has(value)) return value;
     const { structure } = this;
     const instr = structure.instrs[at]!;
     const scope = structure.levels[at] === "full" && full !== null ? full : this.row;
@@ -73,18 +81,17 @@ export class Body {
     switch (instr.op) {
       case "load": {
         const { buffer } = structure.accesses[instr.imm as number]!;
-        const element = `${this.#buffers.use(buffer)}[${this.#address(instr.imm as number, scope, full)}]`;
-        return scope.let(name, loadElement(structure.buffers[buffer]!, element));
+        const name = this.#buffers.access(instr.imm as number);
+        const element = `${name}[${this.#address(instr.imm as number, scope, full)}]`;
+        return scope.let(value, loadElement(structure.buffers[buffer]!, element));
       }
-      case "loadAt": {
-        const slot = instr.imm as number;
-        return scope.let(name, loadElement(structure.buffers[slot]!, `${this.#buffers.use(slot)}[${args[0]}]`));
-      }
+      case "loadAt":
+        return this.#loadAt(scope, value, instr.imm as number, args[0]!);
       case "iota":
-        return scope.let(name, this.#address(instr.imm as number, scope, full));
+        return scope.let(value, this.#address(instr.imm as number, scope, full));
       case "scalar": {
         const slot = instr.imm as number;
-        return scope.let(name, structure.scalars[slot] === "b" ? `params.x${slot} != 0u` : `params.x${slot}`);
+        return scope.let(value, structure.scalars[slot] === "b" ? `params.x${slot} != 0u` : `params.x${slot}`);
       }
       case "philox": {
         const block = `p${args.join("_")}`;
@@ -93,13 +100,27 @@ export class Body {
             block,
             `t_philox(vec4<u32>(${args.slice(0, 3).join(", ")}, 0u), vec2<u32>(${args[3]}, ${args[4]}))`,
           );
-        return scope.let(name, `${block}[${instr.imm as number}]`);
+        return scope.let(value, `${block}[${instr.imm as number}]`);
       }
       case "reduce":
         throw new Error(`the reduction at ${at} is used before its phase`);
       default:
-        return scope.let(name, expression(instr, args, types));
+        return scope.let(value, expression(instr, args, types));
     }
+  }
+
+  /** The element at a computed position, wherever it lies. */
+  #loadAt(scope: Scope, value: string, slot: number, index: string): string {
+    const { names, size } = this.#buffers.table(slot);
+    const buffer = this.structure.buffers[slot]!;
+    if (names.length === 1) return scope.let(value, loadElement(buffer, `${names[0]}[${index}]`));
+    scope.line(`var ${value} = ${loadElement(buffer, `${names[0]}[min(${index}, ${size - 1}i)]`)};`);
+    names.slice(1).forEach((name, i) => {
+      const from = (i + 1) * size;
+      scope.line(`if (${index} >= ${from}i) { ${value} = ${loadElement(buffer, `${name}[${index} - ${from}i]`)}; }`);
+    });
+    scope.declare(value);
+    return value;
   }
 
   /** Stores a value through a store's access. The value must be known. */
@@ -107,7 +128,7 @@ export class Body {
     const { access, value } = this.structure.stores[index]!;
     const { buffer } = this.structure.accesses[access]!;
     const scope = full ?? this.row;
-    const target = `${this.#buffers.use(buffer)}[${this.#address(access, scope, full)}]`;
+    const target = `${this.#buffers.access(access)}[${this.#address(access, scope, full)}]`;
     scope.line(`${target} = ${storeElement(this.structure.buffers[buffer]!, this.value(value, full))};`);
   }
 
@@ -143,6 +164,11 @@ export class Body {
       terms.push(classes[d] === "1" ? c : `${c} * params.a${access}s${d}`);
     }
     return terms;
+  }
+
+  /** Coordinate of inner dimension `d`, as i32. */
+  innerCoordinate(d: number, full: Scope): string {
+    return this.#coordinate(d, this.structure.innerRank, full, "n");
   }
 
   /** Coordinate of outer ("o") or inner ("n") dimension `d` of `rank`, as i32. */

@@ -12,7 +12,7 @@ import {
 } from "../../graph/kernel.ts";
 import { loadElement, storeElement } from "./express.ts";
 import { FusedProgram, type FusedCall } from "./fused-program.ts";
-import type { Tiling } from "./matmul.ts";
+import type { Tiling } from "./matmul-shader.ts";
 import type { Pipeline } from "./pipelines.ts";
 import type { Slab } from "./pool.ts";
 import {

@@ -19,7 +19,7 @@ export interface WebGpuOptions {
   /** A `GPU` to ask for an adapter, or a `GPUDevice` to use as it is. */
   readonly gpu?: GpuLike | GpuDeviceLike | undefined;
   readonly powerPreference?: "high-performance" | "low-power" | undefined;
-  /** Limits by name to ask for where they are lower than the adapter's (to see how a smaller device fares). */
+  /** Limits by name to keep to where they are lower than the adapter's (to see how a smaller device fares). */
   readonly limits?: Readonly<Record<string, number>> | undefined;
   /** Optional features not to use, by name. */
   readonly without?: readonly string[] | undefined;
@@ -51,6 +51,9 @@ const RAISED_LIMITS = [
   "maxComputeWorkgroupSizeY",
   "maxComputeWorkgroupsPerDimension",
 ] as const;
+
+/** Name of a limit that the library looks at. */
+export type LimitName = (typeof RAISED_LIMITS)[number];
 
 const OPTIONAL_FEATURES = ["shader-f16", "subgroups", "timestamp-query"] as const;
 

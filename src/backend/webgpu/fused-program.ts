@@ -1,9 +1,11 @@
 /** Runs fused kernels: picks the way of walking the rows by the data's sizes and strides. */
 
 import type { FusedData, FusedStructure, KernelData } from "../../graph/kernel.ts";
-import { analyse, type FusedPlan } from "./fused.ts";
+import { cutFused, type FusedPiece } from "./fused-pieces.ts";
+import { analyse, scratchBytes, type FusedPlan } from "./fused.ts";
+import { isWhole } from "./pieces.ts";
 import type { Pipeline } from "./pipelines.ts";
-import type { Slab } from "./pool.ts";
+import type { Bindable, Slab } from "./pool.ts";
 import {
   bound,
   sharedPlaces,
@@ -14,11 +16,20 @@ import {
   type PreparedCall,
   type Scratch,
 } from "./program.ts";
-import { renderFused, variantKey, workgroupSize, writeFusedWords, type Figures, type Variant } from "./render.ts";
+import { renderFused } from "./render.ts";
 import { foldGrid, WORKGROUP } from "./shader.ts";
+import {
+  variantKey,
+  wholeLayout,
+  workgroupSize,
+  writeFusedWords,
+  type Figures,
+  type Layout,
+  type Variant,
+} from "./variants.ts";
 
 /** One dispatch of a call. */
-interface Step {
+export interface Step {
   readonly variant: Variant;
   readonly groups: number;
   readonly figures: Figures;
@@ -27,67 +38,136 @@ interface Step {
 /** A call whose shaders are chosen, but not its memory. */
 export interface FusedCall {
   readonly pipelines: readonly Pipeline[];
-  record(recorder: CallRecorder, scratch: Scratch, slabs: readonly Slab[], tag: number): void;
+  /** `memory` has what the layout's bindings stand for. */
+  record(recorder: CallRecorder, scratch: Scratch, memory: readonly Bindable[], tag: number): void;
 }
 
 const product = (sizes: readonly number[]): number => sizes.reduce((n, size) => n * size, 1);
 
 export class FusedProgram implements DeviceProgram {
   readonly structure: FusedStructure;
+  readonly inPieces = true;
   readonly #plan: FusedPlan;
   readonly #compiler: Compiler;
   readonly #device: DeviceFigures;
   readonly #pipelines = new Map<string, Pipeline>();
+  readonly #usual: Layout;
 
   constructor(structure: FusedStructure, compiler: Compiler, device: DeviceFigures) {
     this.structure = structure;
     this.#plan = analyse(structure);
     this.#compiler = compiler;
     this.#device = device;
+    this.#usual = wholeLayout(
+      structure,
+      structure.buffers.map((_, slot) => slot),
+    );
   }
 
   warm(): void {
     if (this.structure.innerRank > 0) return; // the sizes decide
-    this.#pipeline(
-      { kind: "map" },
-      this.structure.buffers.map((_, slot) => slot),
-    );
+    this.#pipeline({ kind: "map" }, this.#usual);
   }
 
   prepare(data: KernelData, slabs: readonly Slab[], tag: number): PreparedCall {
-    const chosen = this.choose(data as FusedData, sharedPlaces(this.structure, slabs));
+    const fused = data as FusedData;
+    const { maxVolume } = this.#device;
+    if (isWhole(slabs, product(fused.outer) * product(fused.inner), maxVolume)) {
+      const places = sharedPlaces(this.structure, slabs);
+      const shared = places.some((p, slot) => p !== slot);
+      const chosen = this.choose(fused, shared ? wholeLayout(this.structure, places) : this.#usual);
+      return {
+        pipelines: chosen.pipelines,
+        record: (recorder, scratch) => chosen.record(recorder, scratch, slabs, tag),
+      };
+    }
+    const pieces = cutFused(this.#plan, fused, slabs, this.#device);
+    const calls = pieces.map((piece) => this.#piece(piece));
     return {
-      pipelines: chosen.pipelines,
-      record: (recorder, scratch) => chosen.record(recorder, scratch, slabs, tag),
+      pipelines: [...new Set(calls.flatMap((c) => c.pipelines))],
+      record: (recorder, scratch) => {
+        for (const call of calls) call.record(recorder, scratch, [], tag);
+      },
     };
   }
 
   /** The same for callers that know the memory only when they record. */
-  choose(data: FusedData, places: readonly number[] = this.structure.buffers.map((_, slot) => slot)): FusedCall {
+  choose(data: FusedData, layout: Layout = this.#usual): FusedCall {
     const steps = planSteps(this.#plan, data, this.#device);
-    const pipelines = steps.map((step) => this.#pipeline(step.variant, places));
-    const record: FusedCall["record"] = (recorder, scratch, slabs, tag) => {
+    const pipelines = steps.map((step) => this.#pipeline(step.variant, layout));
+    const record: FusedCall["record"] = (recorder, scratch, memory, tag) => {
       const { rows, chunks } = steps[0]!.figures;
-      const memory = steps.length > 1 ? scratch.take(4 * this.#plan.words * rows * (chunks + 1)) : null;
-      steps.forEach((step, i) => {
-        const pipeline = pipelines[i]!;
-        const grid = foldGrid(step.groups, this.#device.maxGroupsPerDimension);
-        recorder.dispatch(pipeline, bound(pipeline.shader, slabs, memory), grid, tag, (w) =>
-          writeFusedWords(w, this.structure, data, step.figures),
-        );
-      });
-      if (memory !== null) scratch.give(memory);
+      const partial = steps.length > 1 ? scratch.take(scratchBytes(this.#plan, rows, chunks)) : null;
+      steps.forEach((step, i) => this.#dispatch(recorder, pipelines[i]!, step, data, memory, partial, tag));
+      if (partial !== null) scratch.give(partial);
     };
     return { pipelines, record };
   }
 
-  #pipeline(variant: Variant, places: readonly number[]): Pipeline {
-    const shared = places.some((p, slot) => p !== slot) ? places.join(",") : "";
-    const key = `${variantKey(variant)}|${shared}`;
+  #dispatch(
+    recorder: CallRecorder,
+    pipeline: Pipeline,
+    step: Step,
+    data: FusedData,
+    memory: readonly Bindable[],
+    partial: Slab | null,
+    tag: number,
+  ): void {
+    const grid = foldGrid(step.groups, this.#device.maxGroupsPerDimension);
+    recorder.dispatch(pipeline, bound(pipeline.shader, memory, partial), grid, tag, (w) =>
+      writeFusedWords(w, this.structure, data, step.figures, step.variant),
+    );
+  }
+
+  /** A piece of the outer loops: a call of its own, or dispatches over pieces of the inner loops that share partial results. */
+  #piece({ inner, rows }: FusedPiece): FusedCall {
+    if (inner.length === 1) {
+      const [{ data, layout, memory }] = inner as [FusedPiece["inner"][number]];
+      const chosen = this.choose(data, layout);
+      return {
+        pipelines: chosen.pipelines,
+        record: (recorder, scratch, _, tag) => chosen.record(recorder, scratch, memory, tag),
+      };
+    }
+    const plan = this.#plan;
+    const figures = inner.map((p) => chunkFigures(this.#device, rows, product(p.data.inner), inner.length, p));
+    const allChunks = figures.reduce((sum, f) => sum + f.chunks, 0);
+    let firstChunk = 0;
+    const placed = figures.map((f): Figures => {
+      const result = { ...f, firstChunk, allChunks };
+      firstChunk += f.chunks;
+      return result;
+    });
+    const steps: { readonly piece: number; readonly step: Step; readonly pipeline: Pipeline }[] = [];
+    const add = (variant: Variant, piece: number, groups: number): void => {
+      const step: Step = { variant, groups, figures: placed[piece]! };
+      steps.push({ piece, step, pipeline: this.#pipeline(variant, inner[piece]!.layout) });
+    };
+    const each = (variant: Variant): void =>
+      placed.forEach(({ chunks }, piece) => add(variant, piece, rows * chunks));
+    plan.phases.forEach((reductions, phase) => {
+      each({ kind: "chunks", phase, moved: reductions.some((r) => r.reducer.index) });
+      add({ kind: "gather", phase, stores: false }, 0, rows);
+    });
+    if (plan.fullStores.length > 0) each({ kind: "finish" });
+    if (plan.rowStores.length > 0) add({ kind: "settle" }, 0, Math.ceil(rows / WORKGROUP));
+    return {
+      pipelines: steps.map((s) => s.pipeline),
+      record: (recorder, scratch, _, tag) => {
+        const partial = plan.phases.length > 0 ? scratch.take(scratchBytes(plan, rows, allChunks)) : null;
+        for (const { piece, step, pipeline } of steps)
+          this.#dispatch(recorder, pipeline, step, inner[piece]!.data, inner[piece]!.memory, partial, tag);
+        if (partial !== null) scratch.give(partial);
+      },
+    };
+  }
+
+  #pipeline(variant: Variant, layout: Layout): Pipeline {
+    const key = `${variantKey(variant)}|${layout.key}`;
     let pipeline = this.#pipelines.get(key);
     if (pipeline === undefined) {
       pipeline = this.#compiler.pipeline(`${this.structure.key}|${key}`, () =>
-        renderFused(this.#plan, variant, places),
+        renderFused(this.#plan, variant, layout),
       );
       this.#pipelines.set(key, pipeline);
     }
@@ -102,13 +182,13 @@ const CHUNK_COLUMNS = 4 * WORKGROUP;
 export function planSteps(plan: FusedPlan, data: FusedData, device: DeviceFigures): Step[] {
   const rows = product(data.outer);
   const cols = product(data.inner);
-  const whole = (lanes: number): Figures => ({ rows, cols, chunk: cols, chunks: 1, block: blockSize(cols / lanes) });
+  const whole = (lanes: number): Figures => wholeFigures(rows, cols, cols, 1, blockSize(cols / lanes));
   if (plan.structure.innerRank === 0) {
     return [{ variant: { kind: "map" }, groups: Math.ceil(rows / WORKGROUP), figures: whole(1) }];
   }
   const lanesFirst = walksInner(plan.structure, data);
-  const chunks = Math.min(Math.ceil(cols / CHUNK_COLUMNS), Math.ceil((2 * device.busyGroups) / rows));
-  if (plan.phases.length > 0 && chunks > 1 && rows * 2 <= device.busyGroups && rows < device.maxGroupsPerDimension) {
+  const chunks = chunkCount(device, rows, cols);
+  if (plan.phases.length > 0 && chunks > 1 && rows * 2 <= device.busyGroups) {
     return chunkSteps(plan, rows, cols, chunks);
   }
   const lanes = laneCount(rows, cols, lanesFirst, device);
@@ -117,17 +197,41 @@ export function planSteps(plan: FusedPlan, data: FusedData, device: DeviceFigure
   return [{ variant, groups: Math.ceil(rows / rowsPerGroup), figures: whole(lanes) }];
 }
 
+/** Chunks that a row is cut into, so that there are enough workgroups. */
+function chunkCount(device: DeviceFigures, rows: number, cols: number): number {
+  return Math.max(1, Math.min(Math.ceil(cols / CHUNK_COLUMNS), Math.ceil((2 * device.busyGroups) / rows)));
+}
+
+function wholeFigures(rows: number, cols: number, chunk: number, chunks: number, block: number): Figures {
+  return { rows, cols, chunk, chunks, firstChunk: 0, allChunks: chunks, position: 0, positionSteps: [], block };
+}
+
+/** Figures of one of several pieces of the inner loops. */
+function chunkFigures(
+  device: DeviceFigures,
+  rows: number,
+  cols: number,
+  pieces: number,
+  { position, positionSteps }: { readonly position: number; readonly positionSteps: readonly number[] },
+): Figures {
+  const chunk = Math.ceil(cols / chunkCount(device, rows * pieces, cols));
+  const figures = wholeFigures(rows, cols, chunk, Math.ceil(cols / chunk), blockSize(chunk / WORKGROUP));
+  return { ...figures, position, positionSteps };
+}
+
 function chunkSteps(plan: FusedPlan, rows: number, cols: number, wanted: number): Step[] {
   const chunk = Math.ceil(cols / wanted);
   const chunks = Math.ceil(cols / chunk);
-  const figures: Figures = { rows, cols, chunk, chunks, block: blockSize(chunk / WORKGROUP) };
+  const figures = wholeFigures(rows, cols, chunk, chunks, blockSize(chunk / WORKGROUP));
+  const finishes = plan.fullStores.length > 0;
+  const settles = finishes && plan.rowStoreAfterLoad;
   const steps: Step[] = [];
   plan.phases.forEach((_, phase) => {
-    steps.push({ variant: { kind: "chunks", phase, lanesFirst: true }, groups: rows * chunks, figures });
-    steps.push({ variant: { kind: "gather", phase, lanesFirst: true }, groups: rows, figures });
+    steps.push({ variant: { kind: "chunks", phase, moved: false }, groups: rows * chunks, figures });
+    steps.push({ variant: { kind: "gather", phase, stores: !settles }, groups: rows, figures });
   });
-  if (plan.fullStores.length > 0)
-    steps.push({ variant: { kind: "finish", lanesFirst: true }, groups: rows * chunks, figures });
+  if (finishes) steps.push({ variant: { kind: "finish" }, groups: rows * chunks, figures });
+  if (settles) steps.push({ variant: { kind: "settle" }, groups: Math.ceil(rows / WORKGROUP), figures });
   return steps;
 }
 

@@ -76,3 +76,8 @@ function neededPhases(structure: FusedStructure, byPhase: readonly Reduction[][]
   for (const store of structure.stores) visit(store.value);
   return byPhase.map((phase) => phase.filter((r) => needed.has(r.at))).filter((phase) => phase.length > 0);
 }
+
+/** Bytes of the partial results of chunks, and of the results of whole rows before them. */
+export function scratchBytes(plan: FusedPlan, rows: number, chunks: number): number {
+  return 4 * plan.words * rows * (chunks + 1);
+}

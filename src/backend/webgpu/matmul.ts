@@ -11,10 +11,11 @@ import {
   type RoutineStructure,
 } from "../../graph/kernel.ts";
 import { valueType } from "../../graph/builder.ts";
-import { loadElement, storeElement, wgslType } from "./express.ts";
 import { FusedProgram, type FusedCall } from "./fused-program.ts";
 import type { Pipeline } from "./pipelines.ts";
-import type { Slab } from "./pool.ts";
+import { describeKernel } from "./describe.ts";
+import { cutLoops, isWhole, type InnerPiece, type LoopAccess, type OuterPiece } from "./pieces.ts";
+import type { Bindable, Slab } from "./pool.ts";
 import {
   bound,
   type CallRecorder,
@@ -24,20 +25,15 @@ import {
   type PreparedCall,
   type Scratch,
 } from "./program.ts";
-import { fillFrame, foldGrid, ShaderText, STORED, type Shader, type WordWriter } from "./shader.ts";
-import { SHADERS } from "./shaders.generated.ts";
-
-/** A way of tiling: elements a workgroup makes, depth of a tile, elements an invocation makes. */
-export interface Tiling {
-  readonly tm: number;
-  readonly tn: number;
-  readonly tk: number;
-  readonly rm: number;
-  readonly rn: number;
-}
+import { renderMatmul, type Tiling } from "./matmul-shader.ts";
+import { foldGrid } from "./shader.ts";
+import { deviceItemSize } from "./transfer.ts";
 
 const LARGE: Tiling = { tm: 128, tn: 128, tk: 8, rm: 8, rn: 8 };
 const MEDIUM: Tiling = { tm: 64, tn: 64, tk: 16, rm: 4, rn: 4 };
+/** Most bytes of the partial products of a piece of a product that was cut along k. */
+const MAX_PARTS_BYTES = 2 ** 28;
+
 const SMALL: Tiling = { tm: 32, tn: 32, tk: 16, rm: 4, rn: 4 };
 
 /** One operand: element offset, strides of rows and columns, and of the batch dimensions. */
@@ -57,6 +53,7 @@ interface Product {
   readonly batches: number;
   readonly a: Operand;
   readonly b: Operand;
+  readonly out: Operand;
 }
 
 function parse(ints: readonly number[], rank: number): Product {
@@ -68,12 +65,21 @@ function parse(ints: readonly number[], rank: number): Product {
     column: ints[at + 2]!,
     batch: ints.slice(at + 3, at + 3 + rank),
   });
-  const batches = sizes.reduce((x, y) => x * y, 1);
-  return { m, n, k, sizes, batches, a: operand(3 + rank), b: operand(6 + 2 * rank) };
+  const batches = product(sizes);
+  return { m, n, k, sizes, batches, a: operand(3 + rank), b: operand(6 + 2 * rank), out: contiguous(sizes, m, n) };
+}
+
+const product = (sizes: readonly number[]): number => sizes.reduce((x, y) => x * y, 1);
+
+/** Where a result of [...sizes, m, n] lies by itself. */
+function contiguous(sizes: readonly number[], m: number, n: number): Operand {
+  let stride = m * n * product(sizes);
+  return { offset: 0, row: n, column: 1, batch: sizes.map((size) => (stride /= Math.max(size, 1))) };
 }
 
 export class MatmulProgram implements DeviceProgram {
   readonly structure: RoutineStructure;
+  readonly inPieces = true;
   readonly #compiler: Compiler;
   readonly #device: DeviceFigures;
   readonly #rank: number;
@@ -97,49 +103,140 @@ export class MatmulProgram implements DeviceProgram {
       const reduction = this.#asReduction(p);
       return reduction.program.prepare(reduction.data, slabs, tag);
     }
+    if (isWhole(slabs, p.batches * p.m * p.n * p.k, this.#maxVolume)) return this.#whole(p, slabs, tag);
+    const calls = this.#cut(p, slabs).map((piece) => this.#piece(p, piece, tag));
+    return {
+      pipelines: [...new Set(calls.flatMap((c) => c.pipelines))],
+      record: (recorder, scratch) => {
+        for (const call of calls) call.record(recorder, scratch);
+      },
+    };
+  }
+
+  /** A product of which each side lies in one buffer. */
+  #whole(p: Product, memory: readonly Bindable[], tag: number): PreparedCall {
     const tiling = this.#tiling(p);
-    const tiles = Math.ceil(p.m / tiling.tm) * Math.ceil(p.n / tiling.tn);
-    const splits = this.#splits(p, tiling, tiles);
-    // Each side is read along the direction in which its elements are neighbours.
-    const pipeline = this.#pipeline(
-      tiling,
-      Math.abs(p.a.column) < Math.abs(p.a.row),
-      Math.abs(p.b.row) < Math.abs(p.b.column),
-      splits > 1,
-    );
-    const kPart = Math.ceil(Math.ceil(p.k / splits) / tiling.tk) * tiling.tk;
-    const words = (w: WordWriter): void => {
+    const splits = this.#splits(p, tiling);
+    if (splits > 1) return this.#inParts(p, [{ p, memory, splits }], tag);
+    const pipeline = this.#pipelineFor(p, tiling, false);
+    const record = (recorder: CallRecorder): void =>
+      this.#dispatch(recorder, pipeline, p, tiling, 1, bound(pipeline.shader, memory, null), tag);
+    return { pipelines: [pipeline], record };
+  }
+
+  /** Products over parts of k, written to scratch memory one after the other, and their sum. */
+  #inParts(
+    whole: Product,
+    parts: readonly { readonly p: Product; readonly memory: readonly Bindable[]; readonly splits: number }[],
+    tag: number,
+  ): PreparedCall {
+    const total = whole.batches * whole.m * whole.n;
+    const lone = contiguous(whole.sizes, whole.m, whole.n);
+    let done = 0;
+    const steps = parts.map(({ p, memory, splits }) => {
+      const tiling = this.#tiling(p);
+      const step = { p: { ...p, out: { ...lone, offset: done * total } }, memory, splits, tiling };
+      done += splits;
+      return { ...step, pipeline: this.#pipelineFor(p, tiling, true) };
+    });
+    const sum = this.#partsSum(done, whole);
+    const out = parts[0]!.memory[2]!;
+    return {
+      pipelines: [...new Set([...steps.map((s) => s.pipeline), ...sum.pipelines])],
+      record: (recorder, scratch) => {
+        const products = scratch.take(4 * total * done);
+        for (const { p, memory, splits, tiling, pipeline } of steps)
+          this.#dispatch(recorder, pipeline, p, tiling, splits, bound(pipeline.shader, memory, products), tag);
+        sum.record(recorder, scratch, [products, out], tag);
+        scratch.give(products);
+      },
+    };
+  }
+
+  #dispatch(
+    recorder: CallRecorder,
+    pipeline: Pipeline,
+    p: Product,
+    tiling: Tiling,
+    splits: number,
+    memory: readonly Bindable[],
+    tag: number,
+  ): void {
+    const tilesM = Math.ceil(p.m / tiling.tm);
+    const tilesN = Math.ceil(p.n / tiling.tn);
+    const grid = foldGrid(tilesM * tilesN * splits * p.batches, this.#device.maxGroupsPerDimension);
+    recorder.dispatch(pipeline, memory, grid, tag, (w) => {
       w.u32(p.m);
       w.u32(p.n);
       w.u32(p.k);
-      w.u32(Math.ceil(p.m / tiling.tm));
-      w.u32(Math.ceil(p.n / tiling.tn));
+      w.u32(tilesM);
+      w.u32(tilesN);
       w.u32(p.batches);
       w.u32(splits);
-      w.u32(kPart);
+      w.u32(Math.ceil(Math.ceil(p.k / splits) / tiling.tk) * tiling.tk);
+      w.u32(p.batches * p.m * p.n);
       for (const size of p.sizes) w.u32(size);
-      for (const side of [p.a, p.b]) {
+      for (const side of [p.a, p.b, p.out]) {
         w.i32(side.offset);
         w.i32(side.row);
-        w.i32(side.column);
+        if (side !== p.out) w.i32(side.column);
         for (const stride of side.batch) w.i32(stride);
       }
+    });
+  }
+
+  /** Multiplications of one dispatch: each is far less than an iteration of other kernels. */
+  get #maxVolume(): number {
+    return this.#device.maxVolume * 64;
+  }
+
+  #cut(p: Product, slabs: readonly Slab[]): OuterPiece[] {
+    const { buffers } = this.structure;
+    const access = (slot: number, side: Operand, m: number, n: number, k: number): LoopAccess => ({
+      slab: slabs[slot]!,
+      itemBytes: deviceItemSize(buffers[slot]!.dtype),
+      offset: side.offset,
+      strides: [...side.batch, m, n, k],
+    });
+    return cutLoops({
+      name: describeKernel(this.structure),
+      outer: [...p.sizes, p.m, p.n],
+      inner: [p.k],
+      segmentBytes: this.#device.segmentBytes,
+      maxVolume: this.#maxVolume,
+      accesses: [
+        access(0, p.a, p.a.row, 0, p.a.column),
+        access(1, p.b, 0, p.b.column, p.b.row),
+        access(2, p.out, p.out.row, p.out.column, 0),
+      ],
+      accepts: (elements, parts) => 4 * elements * parts <= Math.min(this.#device.segmentBytes, MAX_PARTS_BYTES),
+    });
+  }
+
+  #piece(p: Product, piece: OuterPiece, tag: number): PreparedCall {
+    const sizes = piece.sizes.slice(0, this.#rank);
+    const [m, n] = piece.sizes.slice(this.#rank) as [number, number];
+    const products = piece.inner.map((inner) => ({
+      p: this.#part(p, sizes, m, n, inner),
+      memory: inner.segments.map((s) => s!),
+      splits: 1,
+    }));
+    const [first] = products as [(typeof products)[number]];
+    return products.length === 1 ? this.#whole(first.p, first.memory, tag) : this.#inParts(first.p, products, tag);
+  }
+
+  #part(p: Product, sizes: readonly number[], m: number, n: number, inner: InnerPiece): Product {
+    const [a, b, out] = inner.offsets as [number, number, number];
+    return {
+      m,
+      n,
+      k: inner.sizes[0]!,
+      sizes,
+      batches: product(sizes),
+      a: { ...p.a, offset: a },
+      b: { ...p.b, offset: b },
+      out: { ...p.out, offset: out },
     };
-    const grid = foldGrid(tiles * splits * p.batches, this.#device.maxGroupsPerDimension);
-    const total = p.batches * p.m * p.n;
-    if (splits === 1) {
-      const record = (recorder: CallRecorder): void =>
-        recorder.dispatch(pipeline, bound(pipeline.shader, slabs, null), grid, tag, words);
-      return { pipelines: [pipeline], record };
-    }
-    const sum = this.#partsSum(splits, total);
-    const record = (recorder: CallRecorder, scratch: Scratch): void => {
-      const parts = scratch.take(4 * total * splits);
-      recorder.dispatch(pipeline, bound(pipeline.shader, slabs, parts), grid, tag, words);
-      sum.record(recorder, scratch, [parts, slabs[2]!], tag);
-      scratch.give(parts);
-    };
-    return { pipelines: [pipeline, ...sum.pipelines], record };
   }
 
   /** The largest tiles that make enough workgroups. */
@@ -153,12 +250,19 @@ export class MatmulProgram implements DeviceProgram {
   }
 
   /** Parts of k, where the tiles alone would leave the device idle. */
-  #splits(p: Product, tiling: Tiling, tiles: number): number {
-    const groups = tiles * p.batches;
+  #splits(p: Product, tiling: Tiling): number {
+    const groups = Math.ceil(p.m / tiling.tm) * Math.ceil(p.n / tiling.tn) * p.batches;
     const wanted = Math.floor(this.#device.busyGroups / groups);
     const most = Math.floor(p.k / (tiling.tk * 16));
-    const room = Math.floor(2 ** 24 / (p.batches * p.m * p.n));
+    const room = Math.floor(Math.min(2 ** 26, this.#device.segmentBytes) / (4 * p.batches * p.m * p.n));
     return Math.max(1, Math.min(wanted, most, room, 64));
+  }
+
+  /** Each side is read along the direction in which its elements are neighbours. */
+  #pipelineFor(p: Product, tiling: Tiling, parts: boolean): Pipeline {
+    const aAlongK = Math.abs(p.a.column) < Math.abs(p.a.row);
+    const bAlongK = Math.abs(p.b.row) < Math.abs(p.b.column);
+    return this.#pipeline(tiling, aAlongK, bAlongK, parts);
   }
 
   #pipeline(tiling: Tiling, aAlongK: boolean, bAlongK: boolean, parts: boolean): Pipeline {
@@ -176,12 +280,9 @@ export class MatmulProgram implements DeviceProgram {
 
   /** out[..., i, j] = sum over k of a[..., i, k] * b[..., k, j], as a fused kernel. */
   #asReduction(p: Product): { program: FusedProgram; data: FusedData } {
-    const dims = p.sizes.map((size, d) => ({ size, a: p.a.batch[d]!, b: p.b.batch[d]! }));
-    dims.push({ size: p.m, a: p.a.row, b: 0 }, { size: p.n, a: 0, b: p.b.column });
-    let stride = p.m * p.n * p.batches;
-    const outer = dims
-      .map((dim) => ({ ...dim, out: (stride /= Math.max(dim.size, 1)) }))
-      .filter((dim) => dim.size !== 1);
+    const dims = p.sizes.map((size, d) => ({ size, a: p.a.batch[d]!, b: p.b.batch[d]!, out: p.out.batch[d]! }));
+    dims.push({ size: p.m, a: p.a.row, b: 0, out: p.out.row }, { size: p.n, a: 0, b: p.b.column, out: p.out.column });
+    const outer = dims.filter((dim) => dim.size !== 1);
     const strides = [
       [...outer.map((d) => d.a), p.a.column],
       [...outer.map((d) => d.b), p.b.row],
@@ -197,15 +298,24 @@ export class MatmulProgram implements DeviceProgram {
     return { program: this.#reduction(this.structure.buffers, strides), data };
   }
 
-  /** Sum of the partial products of a split k. */
-  #partsSum(splits: number, total: number): FusedCall {
+  /** Sum of `count` partial products, which lie one after the other, to where the product `p` belongs. */
+  #partsSum(count: number, p: Product): FusedCall {
     const out = this.structure.buffers[2]!;
     const dtype: DType = valueType(out.dtype) === "f" ? "float32" : "int32";
-    const strides = [
-      [1, total],
-      [1, 0],
-    ];
-    const data: FusedData = { outer: [total], inner: [splits], strides, offsets: [0, 0], scalars: [] };
+    const total = p.batches * p.m * p.n;
+    const lone = contiguous(p.sizes, p.m, p.n);
+    const isLone = p.out.row === lone.row && p.out.batch.every((stride, d) => stride === lone.batch[d]);
+    const outer = isLone ? [total] : [...p.sizes, p.m, p.n];
+    const strides = isLone
+      ? [
+          [1, total],
+          [1, 0],
+        ]
+      : [
+          [...lone.batch, lone.row, lone.column, total],
+          [...p.out.batch, p.out.row, p.out.column, 0],
+        ];
+    const data: FusedData = { outer, inner: [count], strides, offsets: [0, p.out.offset], scalars: [] };
     return this.#reduction([{ dtype, mode: "read" }, out], strides).choose(data);
   }
 
@@ -242,143 +352,4 @@ export class MatmulProgram implements DeviceProgram {
     }
     return program;
   }
-}
-
-/** Renders a tiled product. `aAlongK`, `bAlongK`: neighbouring invocations load neighbours along k. */
-export function renderMatmul(
-  key: string,
-  buffers: readonly BufferSlot[],
-  rank: number,
-  tiling: Tiling,
-  aAlongK: boolean,
-  bAlongK: boolean,
-  parts: boolean,
-): Shader {
-  const { tm, tn, tk, rm, rn } = tiling;
-  const threads = (tm / rm) * (tn / rn);
-  const [a, b, out] = buffers as [BufferSlot, BufferSlot, BufferSlot];
-  const type = wgslType(valueType(a.dtype));
-  const text = new ShaderText();
-  for (const name of ["m", "n", "k", "tiles_m", "tiles_n", "batches", "splits", "k_part"]) text.field(name, "u32");
-  for (let d = 0; d < rank; d++) text.field(`size${d}`, "u32");
-  for (const side of ["a", "b"]) {
-    for (const name of [side, `${side}_row`, `${side}_column`]) text.field(name, "i32");
-    for (let d = 0; d < rank; d++) text.field(`${side}_batch${d}`, "i32");
-  }
-  text.bind("a_buffer", stored(a), 0, false);
-  text.bind("b_buffer", stored(b), 1, false);
-  if (parts) text.bind("out_buffer", type, -1, true);
-  else text.bind("out_buffer", stored(out), 2, true);
-
-  const lines: string[] = [];
-  const take = (): string => {
-    const result = lines.join("\n");
-    lines.length = 0;
-    return result;
-  };
-
-  lines.push("  var a_at = params.a;", "  var b_at = params.b;");
-  if (rank > 0) lines.push("  var rest = batch;");
-  for (let d = rank - 1; d >= 0; d--) {
-    lines.push(`  let c${d} = i32(rest % params.size${d});`, `  rest = rest / params.size${d};`);
-    lines.push(`  a_at += c${d} * params.a_batch${d};`, `  b_at += c${d} * params.b_batch${d};`);
-  }
-  const offsets = take();
-
-  // Tiles are padded by a group of four, so that what differs in k lies in different memory banks.
-  const strideA = tm / 4 + 1;
-  const strideB = tn / 4 + 1;
-  const blocksM = rm / 4;
-  const blocksN = rn / 4;
-  const rowsOf = (block: number): string => `${(tm / blocksM / 4) * block}u + row`;
-  const columnsOf = (block: number): string => `${(tn / blocksN / 4) * block}u + column`;
-  const each = (visit: (i: number, j: number, r: number) => void): void => {
-    for (let i = 0; i < blocksM; i++) for (let r = 0; r < 4; r++) for (let j = 0; j < blocksN; j++) visit(i, j, r);
-  };
-  each((i, j, r) => lines.push(`  var c${i}${r}_${j} = vec4<${type}>();`));
-  const accumulators = take();
-
-  const loadSide = (
-    side: "a" | "b",
-    extent: string,
-    start: string,
-    size: number,
-    stride: number,
-    alongK: boolean,
-  ): void => {
-    const groups = (size / 4) * tk;
-    const across = side === "a" ? "params.a_row" : "params.b_column";
-    const down = side === "a" ? "params.a_column" : "params.b_row";
-    const slot = side === "a" ? a : b;
-    lines.push(`    for (var g = local; g < ${groups}u; g += ${threads}u) {`);
-    lines.push(alongK ? `      let kk = g % ${tk}u;` : `      let kk = g / ${size / 4}u;`);
-    lines.push(alongK ? `      let four = g / ${tk}u;` : `      let four = g % ${size / 4}u;`);
-    lines.push(`      let x = ${start} + four * 4u;`);
-    lines.push("      let k = k0 + kk;");
-    lines.push(`      var value = vec4<${type}>();`);
-    lines.push("      if (k < k_last) {");
-    lines.push(`        let at = ${side}_at + i32(k) * ${down} + i32(x) * ${across};`);
-    const element = (r: number): string =>
-      loadElement(slot, `${side}_buffer[at${r === 0 ? "" : r === 1 ? ` + ${across}` : ` + ${r} * ${across}`}]`);
-    for (let r = 0; r < 4; r++)
-      lines.push(`        if (x + ${r}u < ${extent}) { value.${"xyzw"[r]} = ${element(r)}; }`);
-    lines.push("      }");
-    lines.push(`      tile_${side}[kk * ${stride}u + four] = value;`);
-    lines.push("    }");
-  };
-  loadSide("a", "params.m", "m0", tm, strideA, aAlongK);
-  loadSide("b", "params.n", "n0", tn, strideB, bAlongK);
-  const load = take();
-
-  for (let i = 0; i < blocksM; i++) lines.push(`      let a${i} = tile_a[kk * ${strideA}u + ${rowsOf(i)}];`);
-  for (let j = 0; j < blocksN; j++) lines.push(`      let b${j} = tile_b[kk * ${strideB}u + ${columnsOf(j)}];`);
-  each((i, j, r) => {
-    const x = `a${i}.${"xyzw"[r]}`;
-    lines.push(
-      type === "f32"
-        ? `      c${i}${r}_${j} = fma(vec4<f32>(${x}), b${j}, c${i}${r}_${j});`
-        : `      c${i}${r}_${j} += ${x} * b${j};`,
-    );
-  });
-  const multiply = take();
-
-  lines.push("  let out_at = part_offset + batch * params.m * params.n;");
-  each((i, j, r) => {
-    if (j === 0) {
-      lines.push(`  let m${i}${r} = m0 + (${rowsOf(i)}) * 4u + ${r}u;`);
-      lines.push(`  if (m${i}${r} < params.m) {`);
-    }
-    lines.push(`    let n${i}${r}_${j} = n0 + (${columnsOf(j)}) * 4u;`);
-    for (let e = 0; e < 4; e++) {
-      const value = `c${i}${r}_${j}.${"xyzw"[e]}`;
-      const element = parts ? value : storeElement(out, value);
-      const place = `out_at + m${i}${r} * params.n + n${i}${r}_${j}${e === 0 ? "" : ` + ${e}u`}`;
-      lines.push(
-        `    if (n${i}${r}_${j}${e === 0 ? "" : ` + ${e}u`} < params.n) { out_buffer[${place}] = ${element}; }`,
-      );
-    }
-    if (j === blocksN - 1) lines.push("  }");
-  });
-  const store = `  let part_offset = split * params.batches * params.m * params.n;\n${take()}`;
-
-  const code = fillFrame(SHADERS.matmul, {
-    tm,
-    tn,
-    tk,
-    threads,
-    type,
-    size_a: strideA * tk,
-    size_b: strideB * tk,
-    columns: tn / rn,
-    offsets,
-    accumulators,
-    load,
-    multiply,
-    store,
-  });
-  return text.finish(key, code, false);
-}
-
-function stored(slot: BufferSlot): string {
-  return STORED[slot.dtype as keyof typeof STORED];
 }

@@ -1,17 +1,54 @@
 /** Device memory in size classes, kept for reuse. */
 
 import type { BackendMemory } from "../backend.ts";
-import { OutOfMemoryError } from "../../errors.ts";
+import { DeviceError, OutOfMemoryError } from "../../errors.ts";
 
 /** Usage flags of WebGPU, spelt out because the globals that hold them do not exist everywhere. */
 export const USAGE = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, UNIFORM: 64, STORAGE: 128 } as const;
 
-/** One GPUBuffer of the pool. `gpu` changes only while nothing was recorded with it. */
-export interface Slab {
-  /** Unique among all slabs ever made. */
+/** Something that a shader can be bound to. */
+export interface Bindable {
+  /** Unique among all that were ever made. */
   readonly id: number;
+  readonly gpu: GPUBuffer;
+}
+
+/** One GPUBuffer of the pool. */
+export interface Segment extends Bindable {
   readonly bytes: number;
+  /** Changes only while nothing was recorded with it. */
   gpu: GPUBuffer;
+  /** Why there is no memory behind it, if so. */
+  failure: Error | null;
+  /** Number of the last piece of queued work that uses it. */
+  lastUse: number;
+  /** When it was released last, in milliseconds. */
+  releasedAt: number;
+}
+
+/**
+ * Memory that is handed out as one: a segment, or several of the largest size (but for the last) where it is more than a
+ * GPUBuffer, or a binding, may have.
+ */
+export class Slab implements Bindable {
+  readonly segments: readonly Segment[];
+  readonly bytes: number;
+
+  constructor(segments: readonly Segment[]) {
+    this.segments = segments;
+    this.bytes = segments.reduce((sum, s) => sum + s.bytes, 0);
+  }
+
+  get id(): number {
+    return this.segments[0]!.id;
+  }
+
+  /** The only GPUBuffer. Throws if there are several: only what takes memory in pieces may be given such a slab. */
+  get gpu(): GPUBuffer {
+    if (this.segments.length > 1)
+      throw new DeviceError(`${this.bytes} bytes lie in ${this.segments.length} buffers and cannot be bound as one`);
+    return this.segments[0]!.gpu;
+  }
 }
 
 /** Smallest buffer, bytes. */
@@ -29,11 +66,16 @@ export function sizeClass(bytes: number): number {
 }
 
 /** What a pool needs of a device. */
-export interface SlabSource {
+export interface SegmentSource {
+  /** Bytes of the largest segment, a multiple of 256. */
+  readonly segmentBytes: number;
+  /** Most bytes that are handed out as one. */
   readonly maxBytes: number;
-  create(bytes: number): GPUBuffer;
-  /** Destroys a slab's buffer once the work that is queued with it was submitted. */
-  destroy(slab: Slab): void;
+  create(segment: Omit<Segment, "gpu">, label: string | null): GPUBuffer;
+  /** Destroys a segment's buffer once the work that is queued with it was submitted. */
+  destroy(segment: Segment): void;
+  /** Milliseconds of a clock. */
+  now(): number;
 }
 
 /**
@@ -41,10 +83,10 @@ export interface SlabSource {
  * buffers beyond `budget` bytes are destroyed, the longest unused first.
  */
 export class Pool {
-  readonly #source: SlabSource;
-  readonly #free = new Map<number, Slab[]>();
-  /** Free slabs in order of release. */
-  readonly #order = new Set<Slab>();
+  readonly #source: SegmentSource;
+  readonly #free = new Map<number, Segment[]>();
+  /** Free segments in order of release. */
+  readonly #order = new Set<Segment>();
   readonly #used = new Set<Slab>();
   #usedBytes = 0;
   #freeBytes = 0;
@@ -53,53 +95,97 @@ export class Pool {
   /** Most bytes of free buffers that are kept. */
   budget: number;
 
-  constructor(source: SlabSource, budget: number) {
+  constructor(source: SegmentSource, budget: number) {
     this.#source = source;
     this.budget = budget;
   }
 
-  take(bytes: number): Slab {
-    const size = Math.min(
-      sizeClass(Math.max(bytes, 4)),
-      Math.max(this.#source.maxBytes - (this.#source.maxBytes % 4), 4),
-    );
-    if (size < bytes)
+  /** Memory of at least `bytes`. Throws if it is more than a device can hold of one tensor; `label` says for what it is. */
+  take(bytes: number, label: string | null = null): Slab {
+    const { segmentBytes, maxBytes } = this.#source;
+    if (bytes > maxBytes)
       throw new OutOfMemoryError(
-        `cannot allocate ${bytes} bytes in one buffer: the device allows ${this.#source.maxBytes} at most`,
+        `${label === null ? "" : `${label}: `}cannot allocate ${bytes} bytes for one tensor: ` +
+          `${maxBytes} is the most that this device can address`,
       );
-    let slab = this.#free.get(size)?.pop();
-    if (slab === undefined) slab = { id: this.#nextId++, bytes: size, gpu: this.#source.create(size) };
-    else {
-      this.#order.delete(slab);
-      this.#freeBytes -= size;
-    }
+    const segments: Segment[] = [];
+    let left = Math.max(bytes, 4);
+    for (; left > segmentBytes; left -= segmentBytes) segments.push(this.#segment(segmentBytes, label));
+    segments.push(this.#segment(Math.min(sizeClass(left), segmentBytes), label));
+    const slab = new Slab(segments);
     this.#used.add(slab);
-    this.#usedBytes += size;
+    this.#usedBytes += slab.bytes;
     this.#peak = Math.max(this.#peak, this.#usedBytes + this.#freeBytes);
     return slab;
+  }
+
+  #segment(bytes: number, label: string | null): Segment {
+    const free = this.#free.get(bytes)?.pop();
+    if (free !== undefined) {
+      this.#order.delete(free);
+      this.#freeBytes -= bytes;
+      return free;
+    }
+    const segment = { id: this.#nextId++, bytes, failure: null, lastUse: 0, releasedAt: 0 };
+    return Object.assign(segment, { gpu: this.#source.create(segment, label) });
   }
 
   give(slab: Slab): void {
     if (!this.#used.delete(slab)) return;
     this.#usedBytes -= slab.bytes;
-    this.#freeBytes += slab.bytes;
-    this.#order.add(slab);
-    const list = this.#free.get(slab.bytes);
-    if (list === undefined) this.#free.set(slab.bytes, [slab]);
-    else list.push(slab);
+    for (const segment of slab.segments) {
+      // What has no memory behind it serves nobody.
+      if (segment.failure !== null) this.#source.destroy(segment);
+      else this.#keep(segment);
+    }
     if (this.#freeBytes > this.budget) this.trim(this.budget);
+  }
+
+  #keep(segment: Segment): void {
+    segment.releasedAt = this.#source.now();
+    this.#freeBytes += segment.bytes;
+    this.#order.add(segment);
+    const list = this.#free.get(segment.bytes);
+    if (list === undefined) this.#free.set(segment.bytes, [segment]);
+    else list.push(segment);
   }
 
   /** Destroys free buffers, the longest unused first, until `bytes` of them are left. */
   trim(bytes: number): void {
-    for (const slab of this.#order) {
+    for (const segment of this.#order) {
       if (this.#freeBytes <= bytes) return;
-      this.#order.delete(slab);
-      const list = this.#free.get(slab.bytes)!;
-      list.splice(list.indexOf(slab), 1);
-      this.#freeBytes -= slab.bytes;
-      this.#source.destroy(slab);
+      this.#drop(segment);
+      this.#source.destroy(segment);
     }
+  }
+
+  /** Destroys free buffers that were released before a time of the source's clock. Says whether free ones are left. */
+  trimIdle(before: number): boolean {
+    for (const segment of this.#order) {
+      if (segment.releasedAt >= before) break;
+      this.#drop(segment);
+      this.#source.destroy(segment);
+    }
+    return this.#order.size > 0;
+  }
+
+  /** Takes free segments out of the pool for which `wanted` holds: the caller destroys them. */
+  remove(wanted: (segment: Segment) => boolean): Segment[] {
+    const removed = [...this.#order].filter(wanted);
+    for (const segment of removed) this.#drop(segment);
+    return removed;
+  }
+
+  /** Takes a free segment whose memory turned out not to exist out of the pool. */
+  discard(segment: Segment): void {
+    if (this.#order.has(segment)) this.#drop(segment);
+  }
+
+  #drop(segment: Segment): void {
+    this.#order.delete(segment);
+    const list = this.#free.get(segment.bytes)!;
+    list.splice(list.indexOf(segment), 1);
+    this.#freeBytes -= segment.bytes;
   }
 
   figures(): BackendMemory {
@@ -119,7 +205,7 @@ export class Pool {
   /** Destroys everything. */
   clear(): void {
     this.trim(0);
-    for (const slab of this.#used) this.#source.destroy(slab);
+    for (const slab of this.#used) for (const segment of slab.segments) this.#source.destroy(segment);
     this.#used.clear();
     this.#usedBytes = 0;
   }

@@ -3,7 +3,7 @@
 import type { KernelData, KernelStructure } from "../../graph/kernel.ts";
 import type { Program } from "../backend.ts";
 import type { Pipeline } from "./pipelines.ts";
-import type { Slab } from "./pool.ts";
+import type { Bindable, Slab } from "./pool.ts";
 import type { Shader, WordWriter } from "./shader.ts";
 
 /** Figures of the device that choices depend on. */
@@ -14,14 +14,20 @@ export interface DeviceFigures {
   readonly sharedBytes: number;
   /** Workgroups that keep the device busy. */
   readonly busyGroups: number;
+  /** Bytes of the largest buffer that can be bound: larger tensors lie in several of this size. A multiple of 256. */
+  readonly segmentBytes: number;
+  /** Storage buffers that a shader may bind, with the status word and scratch memory. */
+  readonly maxBindings: number;
+  /** Most iterations of one dispatch. */
+  readonly maxVolume: number;
 }
 
 /** Records the dispatches of a call. */
 export interface CallRecorder {
-  /** `slabs` follow the shader's bindings. */
+  /** `memory` follows the shader's bindings. */
   dispatch(
     pipeline: Pipeline,
-    slabs: readonly Slab[],
+    memory: readonly Bindable[],
     groups: readonly [number, number],
     tag: number,
     writeWords: (w: WordWriter) => void,
@@ -38,6 +44,9 @@ export interface Scratch {
 /** A call whose shaders are chosen: it can be recorded as soon as they are compiled. */
 export interface PreparedCall {
   readonly pipelines: readonly Pipeline[];
+  /** False if it takes no scratch memory; else what it takes is found out beforehand by recording into nothing. */
+  readonly scratch?: false;
+  /** Records the same each time. */
   record(recorder: CallRecorder, scratch: Scratch): void;
 }
 
@@ -49,15 +58,17 @@ export interface Compiler {
 /** A kernel structure on this device. */
 export interface DeviceProgram extends Program {
   readonly structure: KernelStructure;
+  /** True if it takes slabs of several segments; the others are refused before. */
+  readonly inPieces?: boolean;
   /** Chooses shaders for a call. `slabs` follow the structure's buffers. */
   prepare(data: KernelData, slabs: readonly Slab[], tag: number): PreparedCall;
   /** Starts to compile what a typical call will take. */
   warm(): void;
 }
 
-/** The slabs of a shader's bindings; `scratch` stands for slot -1. */
-export function bound(shader: Shader, slabs: readonly Slab[], scratch: Slab | null): Slab[] {
-  return shader.bindings.map(({ slot }) => (slot < 0 ? scratch! : slabs[slot]!));
+/** The memory of a shader's bindings, by their number; `scratch` stands for number -1. */
+export function bound(shader: Shader, memory: readonly Bindable[], scratch: Bindable | null): Bindable[] {
+  return shader.bindings.map(({ slot }) => (slot < 0 ? scratch! : memory[slot]!));
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Records dispatches and copies into one encoder, with their parameters in one arena, and submits them together. */
 
 import type { Pipeline, Pipelines } from "./pipelines.ts";
-import { USAGE, type Slab } from "./pool.ts";
+import { USAGE, type Bindable } from "./pool.ts";
 import type { WordWriter } from "./shader.ts";
 
 /** Bytes of the parameter arena. A submission uses a part of it; the next one the part behind. */
@@ -35,7 +35,7 @@ export class Recorder implements WordWriter {
   #pass: GPUComputePassEncoder | null = null;
   #kernels: string[] = [];
   readonly #groups = new Map<string, GPUBindGroup>();
-  readonly #groupsOfSlab = new Map<number, Set<string>>();
+  readonly #groupsOfMemory = new Map<number, Set<string>>();
   readonly #paramGroups = new Map<string, GPUBindGroup>();
   readonly #layoutIds = new Map<GPUBindGroupLayout, number>();
   /** Dispatches recorded so far. */
@@ -65,12 +65,12 @@ export class Recorder implements WordWriter {
   }
 
   /**
-   * Records a dispatch of a pipeline that is ready. `slabs` follow the shader's bindings; `writeWords` writes the
+   * Records a dispatch of a pipeline that is ready. `memory` follows the shader's bindings; `writeWords` writes the
    * parameters behind the common header.
    */
   dispatch(
     pipeline: Pipeline,
-    slabs: readonly Slab[],
+    memory: readonly Bindable[],
     groups: readonly [number, number],
     tag: number,
     writeWords: (w: WordWriter) => void,
@@ -93,7 +93,7 @@ export class Recorder implements WordWriter {
     const pass = this.#computePass();
     pass.setPipeline(pipeline.ready!);
     pass.setBindGroup(0, this.#paramGroup(size, shader.usesStatus), [offset]);
-    pass.setBindGroup(1, this.#bindGroup(pipeline.bufferLayout, slabs));
+    pass.setBindGroup(1, this.#bindGroup(pipeline.bufferLayout, memory));
     pass.dispatchWorkgroups(groups[0], groups[1]);
     this.#kernels.push(shader.key);
     this.dispatches++;
@@ -126,18 +126,18 @@ export class Recorder implements WordWriter {
     this.#start = this.#end;
   }
 
-  /** Forgets the bind groups that hold a slab. */
+  /** Forgets the bind groups that hold a buffer. */
   forget(id: number): void {
-    const keys = this.#groupsOfSlab.get(id);
+    const keys = this.#groupsOfMemory.get(id);
     if (keys === undefined) return;
     for (const key of keys) this.#groups.delete(key);
-    this.#groupsOfSlab.delete(id);
+    this.#groupsOfMemory.delete(id);
   }
 
   destroy(): void {
     this.#arena.destroy();
     this.#groups.clear();
-    this.#groupsOfSlab.clear();
+    this.#groupsOfMemory.clear();
     this.#paramGroups.clear();
   }
 
@@ -172,26 +172,26 @@ export class Recorder implements WordWriter {
     return group;
   }
 
-  #bindGroup(layout: GPUBindGroupLayout, slabs: readonly Slab[]): GPUBindGroup {
+  #bindGroup(layout: GPUBindGroupLayout, memory: readonly Bindable[]): GPUBindGroup {
     let layoutId = this.#layoutIds.get(layout);
     if (layoutId === undefined) {
       layoutId = this.#layoutIds.size;
       this.#layoutIds.set(layout, layoutId);
     }
     let key = `${layoutId}`;
-    for (const slab of slabs) key += `,${slab.id}`;
+    for (const { id } of memory) key += `,${id}`;
     let group = this.#groups.get(key);
     if (group !== undefined) return group;
     if (this.#groups.size >= MAX_BIND_GROUPS) {
       this.#groups.clear();
-      this.#groupsOfSlab.clear();
+      this.#groupsOfMemory.clear();
     }
-    const entries = slabs.map((slab, binding) => ({ binding, resource: { buffer: slab.gpu } }));
+    const entries = memory.map(({ gpu }, binding) => ({ binding, resource: { buffer: gpu } }));
     group = this.#device.createBindGroup({ layout, entries });
     this.#groups.set(key, group);
-    for (const slab of slabs) {
-      const keys = this.#groupsOfSlab.get(slab.id);
-      if (keys === undefined) this.#groupsOfSlab.set(slab.id, new Set([key]));
+    for (const { id } of memory) {
+      const keys = this.#groupsOfMemory.get(id);
+      if (keys === undefined) this.#groupsOfMemory.set(id, new Set([key]));
       else keys.add(key);
     }
     return group;

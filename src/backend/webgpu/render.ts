@@ -1,94 +1,30 @@
 /** From a fused structure to WGSL: one shader for each way of running it. */
 
 import { DTypeError } from "../../errors.ts";
-import type { FusedData, FusedStructure, ValueType } from "../../graph/kernel.ts";
-import { Body, Scope, type BufferNames } from "./body.ts";
+import type { DType } from "../../dtype.ts";
+import type { ValueType } from "../../graph/kernel.ts";
+import { Body, Scope, type BufferNames, type TableNames } from "./body.ts";
 import { wgslType } from "./express.ts";
 import type { FusedPlan, Reduction } from "./fused.ts";
-import { ShaderText, STORED, WORKGROUP, type Shader, type WordWriter } from "./shader.ts";
+import { ShaderText, STORED, WORKGROUP, type Shader } from "./shader.ts";
+import { deviceItemSize } from "./transfer.ts";
+import { variantKey, workgroupSize, type Layout, type Variant } from "./variants.ts";
 
 /** Words of partial results that each invocation has in shared memory at a time. */
 const SHARED_WORDS = 6;
 
-/**
- * How a fused kernel is run.
- *
- * - `map`: an invocation a row; for kernels without inner dimensions.
- * - `rows`: `lanes` invocations a row, 256 / lanes rows a workgroup; the lanes' partial results are combined in shared
- *   memory. Lanes are neighbours in the workgroup (`lanesFirst`, where inner coordinates are contiguous in memory), or rows are.
- * - `chunks`, `gather`: for few, long rows each phase is two dispatches: workgroups accumulate chunks of rows to scratch
- *   memory, then the partial results are combined, one workgroup a row. The last `gather` also does the row-level stores.
- * - `finish`: the full stores that follow.
- */
-export type Variant =
-  | { readonly kind: "map" }
-  | { readonly kind: "rows"; readonly lanes: number; readonly lanesFirst: boolean }
-  | { readonly kind: "chunks" | "gather"; readonly phase: number; readonly lanesFirst: boolean }
-  | { readonly kind: "finish"; readonly lanesFirst: boolean };
-
-/** Text that tells variants of a structure apart. */
-export function variantKey(v: Variant): string {
-  switch (v.kind) {
-    case "map":
-      return "map";
-    case "rows":
-      return `rows${v.lanes}${v.lanesFirst ? "" : "t"}`;
-    case "finish":
-      return `finish${v.lanesFirst ? "" : "t"}`;
-    default:
-      return `${v.kind}${v.phase}${v.lanesFirst ? "" : "t"}`;
-  }
-}
-
-/** Run-time figures of a variant beyond the kernel's own data. */
-export interface Figures {
-  readonly rows: number;
-  readonly cols: number;
-  /** Columns of one chunk, and number of chunks a row. */
-  readonly chunk: number;
-  readonly chunks: number;
-  /** Terms that a float sum adds up before it adds them to its total. */
-  readonly block: number;
-}
-
-/** Invocations of a workgroup of a variant. */
-export function workgroupSize(v: Variant): number {
-  return v.kind === "rows" && v.lanes === 1 ? 64 : WORKGROUP;
-}
-
-/** Writes the parameters after the common header, in the order in which `FusedText` declares them. */
-export function writeFusedWords(w: WordWriter, structure: FusedStructure, data: FusedData, figures: Figures): void {
-  w.u32(figures.rows);
-  w.u32(figures.cols);
-  w.u32(figures.chunk);
-  w.u32(figures.chunks);
-  w.u32(figures.block);
-  for (const n of data.outer) w.u32(n);
-  for (const n of data.inner) w.u32(n);
-  structure.accesses.forEach(({ classes }, access) => {
-    w.i32(data.offsets[access]!);
-    const strides = data.strides[access]!;
-    for (let d = 0; d < classes.length; d++) if (classes[d] === "s") w.i32(strides[d]!);
-  });
-  structure.scalars.forEach((type, slot) => {
-    const value = data.scalars[slot]!;
-    if (type === "f") w.f32(value);
-    else if (type === "i") w.i32(value);
-    else w.u32(type === "b" ? Number(value !== 0) : value);
-  });
-}
-
-/** Renders a variant. `places[slot]` is the first slot bound to the same memory (itself, where nothing is shared). */
-export function renderFused(plan: FusedPlan, variant: Variant, places: readonly number[]): Shader {
-  return new FusedText(plan, variant, places).render();
+/** Renders a variant. The bindings of its shader are numbered as the layout has them. */
+export function renderFused(plan: FusedPlan, variant: Variant, layout: Layout): Shader {
+  return new FusedText(plan, variant, layout).render();
 }
 
 class FusedText implements BufferNames {
   readonly #plan: FusedPlan;
   readonly #variant: Variant;
-  readonly #places: readonly number[];
+  readonly #layout: Layout;
   readonly #text = new ShaderText();
-  readonly #names = new Map<number, string>();
+  readonly #names = new Map<number, { readonly name: string; readonly dtype: Exclude<DType, "float64"> }>();
+  #scratchBound = false;
   /** Words of each piece of shared memory. */
   readonly #shared = new Map<string, number>();
   #turn = 0;
@@ -96,49 +32,56 @@ class FusedText implements BufferNames {
   /** The statements of `main`. */
   readonly #main = new Scope(null, "  ");
 
-  constructor(plan: FusedPlan, variant: Variant, places: readonly number[]) {
+  constructor(plan: FusedPlan, variant: Variant, layout: Layout) {
     this.#plan = plan;
     this.#variant = variant;
-    this.#places = places;
+    this.#layout = layout;
     this.#body = new Body(plan.structure, this, this.#main);
   }
 
-  use(slot: number): string {
-    const place = this.#places[slot]!;
-    let name = this.#names.get(place);
-    if (name === undefined) {
-      name = `b${place}`;
-      const { buffers } = this.#plan.structure;
-      const { dtype } = buffers[slot]!;
-      if (dtype === "float64") throw new DTypeError("float64 does not exist on WebGPU");
-      const stored = STORED[dtype];
-      const writes = this.#places.some((p, other) => p === place && this.#writes(other));
-      this.#places.forEach((p, other) => {
-        if (p === place && STORED[buffers[other]!.dtype as keyof typeof STORED] !== stored)
-          throw new DTypeError(`one buffer is bound as ${dtype} and as ${buffers[other]!.dtype}`);
-      });
-      this.#text.bind(name, stored, place, writes);
-      this.#names.set(place, name);
+  access(access: number): string {
+    return this.#use(this.#layout.accesses[access]!, this.#plan.structure.accesses[access]!.buffer);
+  }
+
+  table(slot: number): TableNames {
+    const { tables, segmentBytes } = this.#layout;
+    const size = segmentBytes / deviceItemSize(this.#plan.structure.buffers[slot]!.dtype);
+    return { names: tables[slot]!.map((place) => this.#use(place, slot)), size };
+  }
+
+  #use(place: number, slot: number): string {
+    const { dtype } = this.#plan.structure.buffers[slot]!;
+    if (dtype === "float64") throw new DTypeError("float64 does not exist on WebGPU");
+    const known = this.#names.get(place);
+    if (known !== undefined) {
+      if (known.dtype !== dtype && STORED[known.dtype] !== STORED[dtype])
+        throw new DTypeError(`one buffer is bound as ${dtype} and as ${known.dtype}`);
+      return known.name;
     }
+    const name = `b${place}`;
+    this.#text.bind(name, STORED[dtype], place, this.#writes(place));
+    this.#names.set(place, { name, dtype });
     return name;
   }
 
-  /** Whether this variant stores to a slot: what only reads may be bound for reading. */
-  #writes(slot: number): boolean {
+  /** Whether this variant stores to a binding: what only reads may be bound for reading. */
+  #writes(place: number): boolean {
     const { structure, rowStores, fullStores } = this.#plan;
     const v = this.#variant;
-    const last = this.#plan.phases.length - 1;
     const stores: number[] = [];
-    if (v.kind === "map" || v.kind === "rows" || (v.kind === "gather" && v.phase === last)) stores.push(...rowStores);
+    if (v.kind === "map" || v.kind === "rows" || v.kind === "settle" || (v.kind === "gather" && this.#storesRows(v)))
+      stores.push(...rowStores);
     if (v.kind === "rows" || v.kind === "finish") stores.push(...fullStores);
-    return stores.some((i) => structure.accesses[structure.stores[i]!.access]!.buffer === slot);
+    return stores.some((i) => this.#layout.accesses[structure.stores[i]!.access] === place);
+  }
+
+  #storesRows(v: { readonly phase: number; readonly stores: boolean }): boolean {
+    return v.stores && v.phase === this.#plan.phases.length - 1;
   }
 
   #useScratch(writes: boolean): string {
-    if (!this.#names.has(-1)) {
-      this.#text.bind("scratch", "u32", -1, writes);
-      this.#names.set(-1, "scratch");
-    }
+    if (!this.#scratchBound) this.#text.bind("scratch", "u32", -1, writes);
+    this.#scratchBound = true;
     return "scratch";
   }
 
@@ -155,14 +98,17 @@ class FusedText implements BufferNames {
         this.#chunks(this.#variant.phase);
         break;
       case "gather":
-        this.#gather(this.#variant.phase);
+        this.#gather(this.#variant);
         break;
       case "finish":
         this.#finish();
         break;
+      case "settle":
+        this.#settle();
+        break;
     }
     const { structure } = this.#plan;
-    const shared = this.#places.some((p, slot) => p !== slot) ? `|${this.#places.join(",")}` : "";
+    const { key } = this.#layout;
     const code =
       [...this.#shared].map(([name, words]) => `var<workgroup> ${name}: array<u32, ${words}>;\n`).join("") +
       `@compute @workgroup_size(${workgroupSize(this.#variant)})\n` +
@@ -172,13 +118,18 @@ class FusedText implements BufferNames {
       this.#main.lines.map((l) => `${l}\n`).join("") +
       "}\n";
     const usesStatus = structure.usesStatus && code.includes("t_check_index");
-    return this.#text.finish(`${structure.key}|${variantKey(this.#variant)}${shared}`, code, usesStatus);
+    return this.#text.finish(`${structure.key}|${variantKey(this.#variant)}|${key}`, code, usesStatus);
   }
 
   /** In the order of `writeFusedWords`. */
   #declareFields(): void {
     const { structure } = this.#plan;
-    for (const name of ["rows", "cols", "chunk", "chunks", "block"]) this.#text.field(name, "u32");
+    for (const name of ["rows", "cols", "chunk", "chunks", "first_chunk", "all_chunks", "block"])
+      this.#text.field(name, "u32");
+    if (this.#isMoved) {
+      this.#text.field("position", "i32");
+      for (let d = 0; d < structure.innerRank; d++) this.#text.field(`position_step${d}`, "i32");
+    }
     for (let d = 0; d < structure.outerRank; d++) this.#text.field(`o${d}`, "u32");
     for (let d = 0; d < structure.innerRank; d++) this.#text.field(`n${d}`, "u32");
     structure.accesses.forEach(({ classes }, access) => {
@@ -264,9 +215,10 @@ class FusedText implements BufferNames {
     for (const r of reductions) {
       const x = r.reducer.operand(this.#body.value(r.operand, full));
       if (r.reducer.index) {
-        full.line(`if (${r.reducer.beats(x, "i32(col)", `t${r.at}`, `j${r.at}`)}) {`);
+        const at = this.#position(full);
+        full.line(`if (${r.reducer.beats(x, at, `t${r.at}`, `j${r.at}`)}) {`);
         full.line(`  t${r.at} = ${x};`);
-        full.line(`  j${r.at} = i32(col);`);
+        full.line(`  j${r.at} = ${at};`);
         full.line("}");
       } else {
         const total = this.#isBlocked(r) ? `u${r.at}` : `t${r.at}`;
@@ -290,6 +242,22 @@ class FusedText implements BufferNames {
     main.line("  }");
     for (const r of blocked) main.line(`  t${r.at} = ${r.reducer.combine(`t${r.at}`, `u${r.at}`)};`);
     main.line("}");
+  }
+
+  /** Number of an element among all that its row is reduced over. */
+  #position(full: Scope): string {
+    if (!this.#isMoved) return "i32(col)";
+    if (full.has("at_col")) return "at_col";
+    const { innerRank } = this.#plan.structure;
+    const terms = Array.from(
+      { length: innerRank },
+      (_, d) => `${this.#body.innerCoordinate(d, full)} * params.position_step${d}`,
+    );
+    return full.let("at_col", ["params.position", ...terms].join(" + "));
+  }
+
+  get #isMoved(): boolean {
+    return this.#variant.kind === "chunks" && this.#variant.moved;
   }
 
   #isBlocked(r: Reduction): boolean {
@@ -432,14 +400,15 @@ class FusedText implements BufferNames {
     for (const r of reductions) {
       // The results of whole rows come first, then those of the chunks.
       const word = (k: number): string =>
-        `params.rows * ${this.#plan.words}u + (${r.word + k}u * params.rows + row) * params.chunks + chunk`;
+        `params.rows * ${this.#plan.words}u + (${r.word + k}u * params.rows + row) * params.all_chunks + params.first_chunk + chunk`;
       main.line(`${scratch}[${word(0)}] = ${toBits(`t${r.at}`, r.reducer.type)};`);
       if (r.reducer.index) main.line(`${scratch}[${word(1)}] = bitcast<u32>(j${r.at});`);
     }
   }
 
-  #gather(phase: number): void {
+  #gather(variant: { readonly phase: number; readonly stores: boolean }): void {
     const main = this.#main;
+    const { phase } = variant;
     const reductions = this.#plan.phases[phase]!;
     const scratch = this.#useScratch(true);
     main.line("let live = group < params.rows;");
@@ -447,23 +416,23 @@ class FusedText implements BufferNames {
     main.line("let lane = local;");
     this.#loadEarlier(phase);
     for (const r of reductions) this.#declare(r);
-    main.line(`for (var chunk = lane; chunk < params.chunks; chunk += ${WORKGROUP}u) {`);
+    main.line(`for (var chunk = lane; chunk < params.all_chunks; chunk += ${WORKGROUP}u) {`);
     for (const r of reductions) {
       const word = (k: number): string =>
-        `${scratch}[params.rows * ${this.#plan.words}u + (${r.word + k}u * params.rows + row) * params.chunks + chunk]`;
+        `${scratch}[params.rows * ${this.#plan.words}u + (${r.word + k}u * params.rows + row) * params.all_chunks + chunk]`;
       this.#takeIn(r, fromBits(word(0), r.reducer.type), `bitcast<i32>(${word(1)})`, "  ");
     }
     main.line("}");
     this.#combine(reductions, WORKGROUP, true);
-    const last = phase === this.#plan.phases.length - 1;
-    if (last) for (const i of this.#plan.rowStores) this.#body.prepareStore(i, null);
+    const stores = this.#storesRows(variant);
+    if (stores) for (const i of this.#plan.rowStores) this.#body.prepareStore(i, null);
     main.line("if (!live || lane != 0u) { return; }");
-    if (!last || this.#plan.fullStores.length > 0)
+    if (!stores || this.#plan.fullStores.length > 0)
       for (const r of reductions)
         main.line(
           `${scratch}[${r.word}u * params.rows + row] = ${toBits(`v${r.at}`, r.reducer.index ? "i" : r.reducer.type)};`,
         );
-    if (last) for (const i of this.#plan.rowStores) this.#body.store(i, null);
+    if (stores) for (const i of this.#plan.rowStores) this.#body.store(i, null);
   }
 
   #finish(): void {
@@ -474,6 +443,13 @@ class FusedText implements BufferNames {
     main.line("let first = chunk * params.chunk;");
     main.line("let last = min(first + params.chunk, params.cols);");
     this.#storeElements(this.#plan.fullStores, WORKGROUP, "first", "last");
+  }
+
+  #settle(): void {
+    this.#main.line(`let row = group * ${WORKGROUP}u + local;`);
+    this.#main.line("if (row >= params.rows) { return; }");
+    this.#loadEarlier(this.#plan.phases.length);
+    this.#storeRows();
   }
 
   #locateChunk(): void {
@@ -488,7 +464,7 @@ class FusedText implements BufferNames {
     this.#plan.phases.slice(0, phase).forEach((reductions) => {
       for (const r of reductions) {
         const type = r.reducer.index ? "i" : r.reducer.type;
-        const scratch = this.#useScratch(this.#variant.kind !== "finish");
+        const scratch = this.#useScratch(this.#variant.kind === "chunks" || this.#variant.kind === "gather");
         this.#main.let(`v${r.at}`, fromBits(`${scratch}[${r.word}u * params.rows + row]`, type));
       }
     });

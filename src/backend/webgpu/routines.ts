@@ -2,9 +2,11 @@
 
 import { valueType } from "../../graph/builder.ts";
 import type { BufferSlot, KernelData, RoutineData, RoutineStructure, ValueType } from "../../graph/kernel.ts";
+import { describeKernel } from "./describe.ts";
 import { literal, loadElement, reducer, storeElement, wgslType } from "./express.ts";
 import type { Pipeline } from "./pipelines.ts";
-import type { Slab } from "./pool.ts";
+import { cutLoops, isWhole } from "./pieces.ts";
+import type { Bindable, Slab } from "./pool.ts";
 import {
   bound,
   type Compiler,
@@ -16,6 +18,7 @@ import {
 } from "./program.ts";
 import { fillFrame, foldGrid, ShaderText, STORED, WORKGROUP, type Shader } from "./shader.ts";
 import { SHADERS } from "./shaders.generated.ts";
+import { deviceItemSize } from "./transfer.ts";
 
 const product = (sizes: readonly number[]): number => sizes.reduce((n, size) => n * size, 1);
 
@@ -48,6 +51,7 @@ const without = (list: readonly number[], d: number): number[] => list.filter((_
 /** See `scatter` in kernel.ts. */
 export class ScatterProgram implements DeviceProgram {
   readonly structure: RoutineStructure;
+  readonly inPieces = true;
   readonly #compiler: Compiler;
   readonly #device: DeviceFigures;
   #pipeline: Pipeline | null = null;
@@ -75,40 +79,102 @@ export class ScatterProgram implements DeviceProgram {
     let at = 2;
     const next = (count: number): readonly number[] => ints.slice(at, (at += count));
     const sizes = next(rank);
-    const operand = (): { strides: readonly number[]; offset: number } => ({
-      strides: next(rank),
-      offset: next(1)[0]!,
-    });
-    const out = operand();
-    const index = operand();
-    const fromScalar = this.structure.attrs["source"] === "scalar";
-    const source = fromScalar ? null : operand();
+    const operand = (): Side => ({ strides: next(rank), offset: next(1)[0]! });
+    const sides = [operand(), operand()];
+    if (this.structure.attrs["source"] !== "scalar") sides.push(operand());
     const length = sizes[dim]!;
     const lineSizes = without(sizes, dim);
-    const lines = product(lineSizes);
-    const each = this.structure.attrs["mode"] === "set" ? length : extent;
     const pipeline = this.#compile();
-    const grid = foldGrid(Math.ceil((lines * each) / WORKGROUP), this.#device.maxGroupsPerDimension);
-    const record = (recorder: CallRecorder): void =>
-      recorder.dispatch(pipeline, bound(pipeline.shader, slabs, null), grid, tag, (w) => {
-        w.u32(lines);
-        w.u32(extent);
-        w.u32(length);
-        for (const size of lineSizes) w.u32(size);
-        for (const side of source === null ? [out, index] : [out, index, source]) {
-          w.i32(side.offset);
-          for (const stride of without(side.strides, dim)) w.i32(stride);
-          w.i32(side.strides[dim]!);
-        }
-        if (fromScalar) {
-          const type = valueType(this.structure.buffers[0]!.dtype);
-          if (type === "f") w.f32(scalars[0]!);
-          else if (type === "b") w.u32(Number(scalars[0] !== 0));
-          else w.i32(scalars[0]!);
-        }
-      });
+    const usual: ScatterPiece = {
+      lineSizes,
+      entries: length,
+      place: 0,
+      places: extent,
+      sides,
+      memory: slabs,
+    };
+    const { maxVolume } = this.#device;
+    const isSet = this.structure.attrs["mode"] === "set";
+    const work = product(lineSizes) * length * (isSet ? 1 : extent);
+    const pieces = isWhole(slabs, work, maxVolume) ? [usual] : this.#cut(usual, dim, slabs);
+    const record = (recorder: CallRecorder): void => {
+      for (const piece of pieces) {
+        const lines = product(piece.lineSizes);
+        const grid = foldGrid(
+          Math.ceil((lines * (isSet ? piece.entries : piece.places)) / WORKGROUP),
+          this.#device.maxGroupsPerDimension,
+        );
+        recorder.dispatch(pipeline, bound(pipeline.shader, piece.memory, null), grid, tag, (w) => {
+          w.u32(lines);
+          w.u32(extent);
+          w.u32(piece.entries);
+          w.i32(piece.place);
+          w.u32(piece.places);
+          for (const size of piece.lineSizes) w.u32(size);
+          for (const side of piece.sides) {
+            w.i32(side.offset);
+            for (const stride of without(side.strides, dim)) w.i32(stride);
+            w.i32(side.strides[dim]!);
+          }
+          if (sides.length === 2) {
+            const type = valueType(this.structure.buffers[0]!.dtype);
+            if (type === "f") w.f32(scalars[0]!);
+            else if (type === "b") w.u32(Number(scalars[0] !== 0));
+            else w.i32(scalars[0]!);
+          }
+        });
+      }
+    };
     return { pipelines: [pipeline], record };
   }
+
+  /**
+   * Lines, places and entries in pieces. Each element sees its entries in order, one piece after the other; where any entry may
+   * win, entries that fall on places of other pieces are passed over.
+   */
+  #cut(whole: ScatterPiece, dim: number, slabs: readonly Slab[]): ScatterPiece[] {
+    const pieces = cutLoops({
+      name: describeKernel(this.structure),
+      outer: [...whole.lineSizes, whole.places, whole.entries],
+      inner: [],
+      segmentBytes: this.#device.segmentBytes,
+      maxVolume: this.#device.maxVolume * (this.structure.attrs["mode"] === "set" ? whole.places : 1),
+      accesses: whole.sides.map(({ strides, offset }, slot) => ({
+        slab: slabs[slot]!,
+        itemBytes: deviceItemSize(this.structure.buffers[slot]!.dtype),
+        offset,
+        strides: [...without(strides, dim), ...(slot === 0 ? [strides[dim]!, 0] : [0, strides[dim]!])],
+      })),
+    });
+    const rank = whole.lineSizes.length;
+    return pieces.map(({ first, sizes, inner }) => {
+      const { offsets, segments } = inner[0]!;
+      return {
+        lineSizes: sizes.slice(0, rank),
+        place: first[rank]!,
+        places: sizes[rank]!,
+        entries: sizes[rank + 1]!,
+        sides: whole.sides.map(({ strides }, slot) => ({ strides, offset: offsets[slot]! })),
+        memory: segments.map((s) => s!),
+      };
+    });
+  }
+}
+
+/** How an operand of a scatter is walked. */
+interface Side {
+  readonly strides: readonly number[];
+  readonly offset: number;
+}
+
+/** A range of lines, entries, and places along the scattered dimension; what the operands are there. */
+interface ScatterPiece {
+  readonly lineSizes: readonly number[];
+  readonly entries: number;
+  readonly place: number;
+  readonly places: number;
+  readonly sides: readonly Side[];
+  readonly memory: readonly Bindable[];
 }
 
 /** Renders a scatter; the shader's outputs are whole lines along the scattered dimension. */
@@ -119,6 +185,8 @@ export function renderScatter(structure: RoutineStructure): Shader {
   const type = valueType(out.dtype);
   const text = new ShaderText();
   for (const name of ["lines", "extent", "length"]) text.field(name, "u32");
+  text.field("place", "i32");
+  text.field("places", "u32");
   const operands = source === undefined ? ["out", "index"] : ["out", "index", "source"];
   declareWalk(text, rank, operands, operands);
   text.bind("out_buffer", stored(out), 0, true);
@@ -146,8 +214,8 @@ export function renderScatter(structure: RoutineStructure): Shader {
   const code = fillFrame(SHADERS.scatter, {
     size: WORKGROUP,
     index: indexElement,
-    line: "at / params.extent",
-    place: "i32(at % params.extent)",
+    line: "at / params.places",
+    place: "i32(at % params.places)",
     offsets,
     load: loadElement(out, "out_buffer[target_at]"),
     combine,
@@ -165,6 +233,7 @@ const SCAN_ITEMS = 4;
 /** See `scan` in kernel.ts. */
 export class ScanProgram implements DeviceProgram {
   readonly structure: RoutineStructure;
+  readonly inPieces = true;
   readonly #compiler: Compiler;
   readonly #device: DeviceFigures;
   readonly #pipelines = new Map<ScanVariant, Pipeline>();
@@ -194,49 +263,147 @@ export class ScanProgram implements DeviceProgram {
     const rank = this.structure.attrs["rank"] as number;
     const length = ints[0]!;
     const sizes = ints.slice(1, 1 + rank);
-    const side = (at: number): { step: number; strides: readonly number[]; offset: number } => ({
+    const side = (at: number): ScanSide => ({
       step: ints[at]!,
       strides: ints.slice(at + 1, at + 1 + rank),
       offset: ints[at + 1 + rank]!,
     });
     const input = side(1 + rank);
     const out = side(3 + 2 * rank);
-    const rows = product(sizes);
-    const tile = WORKGROUP * SCAN_ITEMS;
-    const wanted = Math.min(Math.ceil(length / (4 * tile)), Math.ceil((2 * this.#device.busyGroups) / rows));
-    const chunk = wanted <= 1 ? Math.ceil(length / tile) * tile : Math.ceil(length / wanted / tile) * tile;
-    const chunks = Math.ceil(length / chunk);
-    const serial = rows >= MANY_ROWS || length <= SHORT_ROW || (this.#device.isSoftware && rows >= 4);
-    const step = (variant: ScanVariant, recorder: CallRecorder, memory: Slab | null): void => {
-      const pipeline = this.#pipeline(variant);
-      const groups = variant === "rows" ? Math.ceil(rows / 64) : variant === "carry" ? rows : rows * chunks;
-      const grid = foldGrid(groups, this.#device.maxGroupsPerDimension);
-      recorder.dispatch(pipeline, bound(pipeline.shader, slabs, memory), grid, tag, (w) => {
-        w.u32(rows);
-        // The carries are themselves scanned as rows of one chunk.
-        w.u32(variant === "carry" ? chunks : length);
-        w.u32(variant === "carry" ? Math.ceil(chunks / tile) * tile : variant === "rows" ? length : chunk);
-        w.u32(variant === "carry" || variant === "rows" ? 1 : chunks);
-        for (const size of sizes) w.u32(size);
-        for (const s of [input, out]) {
-          w.i32(s.offset);
-          for (const stride of s.strides) w.i32(stride);
-          w.i32(s.step);
-        }
-      });
+    const usual: ScanPiece = { sizes, length, input, out, memory: slabs };
+    const { maxVolume } = this.#device;
+    if (isWhole(slabs, product(sizes) * length, maxVolume)) return this.#whole(usual, tag);
+    const calls = this.#cut(usual, slabs).map((parts) =>
+      parts.length === 1 ? this.#whole(parts[0]!, tag) : this.#inParts(parts, tag),
+    );
+    return {
+      pipelines: [...new Set(calls.flatMap((c) => c.pipelines))],
+      record: (recorder, scratch) => {
+        for (const call of calls) call.record(recorder, scratch);
+      },
     };
-    const variants: readonly ScanVariant[] = serial
-      ? ["rows"]
-      : chunks === 1
-        ? ["whole"]
-        : ["totals", "carry", "chunks"];
+  }
+
+  /** Rows that each lie in one buffer. */
+  #whole(piece: ScanPiece, tag: number): PreparedCall {
+    const rows = product(piece.sizes);
+    const chunk = this.#chunk(piece.length, rows);
+    const serial = rows >= MANY_ROWS || piece.length <= SHORT_ROW || (this.#device.isSoftware && rows >= 4);
+    if (!serial && chunk < piece.length) return this.#inParts([piece], tag);
+    const variant: ScanVariant = serial ? "rows" : "whole";
+    const pipeline = this.#pipeline(variant);
+    return {
+      pipelines: [pipeline],
+      record: (recorder) => this.#dispatch(variant, recorder, piece, null, { chunk, first: 0, all: 1 }, tag),
+    };
+  }
+
+  /** Rows that are cut into chunks: of one piece, or of several that follow one another along the rows. */
+  #inParts(pieces: readonly ScanPiece[], tag: number): PreparedCall {
+    const rows = product(pieces[0]!.sizes);
+    let all = 0;
+    const placed = pieces.map((piece) => {
+      const chunk = this.#chunk(piece.length, rows * pieces.length);
+      const first = all;
+      all += Math.ceil(piece.length / chunk);
+      return { piece, chunk, first };
+    });
+    const variants: readonly ScanVariant[] = ["totals", "carry", "chunks"];
     const record = (recorder: CallRecorder, scratch: Scratch): void => {
-      const memory = variants.length > 1 ? scratch.take(4 * rows * chunks) : null;
-      for (const variant of variants) step(variant, recorder, memory);
-      if (memory !== null) scratch.give(memory);
+      const memory = scratch.take(4 * rows * all);
+      const each = (variant: ScanVariant): void => {
+        for (const { piece, chunk, first } of placed)
+          this.#dispatch(variant, recorder, piece, memory, { chunk, first, all }, tag);
+      };
+      each("totals");
+      const row = { ...pieces[0]!, length: all };
+      const tile = WORKGROUP * SCAN_ITEMS;
+      this.#dispatch("carry", recorder, row, memory, { chunk: Math.ceil(all / tile) * tile, first: 0, all: 1 }, tag);
+      each("chunks");
+      scratch.give(memory);
     };
     return { pipelines: variants.map((v) => this.#pipeline(v)), record };
   }
+
+  /** Elements of a chunk of a row, such that there are enough workgroups. */
+  #chunk(length: number, rows: number): number {
+    const tile = WORKGROUP * SCAN_ITEMS;
+    const wanted = Math.min(Math.ceil(length / (4 * tile)), Math.ceil((2 * this.#device.busyGroups) / rows));
+    return Math.ceil(length / Math.max(wanted, 1) / tile) * tile;
+  }
+
+  #dispatch(
+    variant: ScanVariant,
+    recorder: CallRecorder,
+    piece: ScanPiece,
+    memory: Slab | null,
+    { chunk, first, all }: { readonly chunk: number; readonly first: number; readonly all: number },
+    tag: number,
+  ): void {
+    const pipeline = this.#pipeline(variant);
+    const rows = product(piece.sizes);
+    const chunks = Math.ceil(piece.length / chunk);
+    const groups = variant === "rows" ? Math.ceil(rows / 64) : rows * chunks;
+    const grid = foldGrid(groups, this.#device.maxGroupsPerDimension);
+    recorder.dispatch(pipeline, bound(pipeline.shader, piece.memory, memory), grid, tag, (w) => {
+      w.u32(rows);
+      w.u32(piece.length);
+      w.u32(chunk);
+      w.u32(chunks);
+      w.u32(first);
+      w.u32(all);
+      for (const size of piece.sizes) w.u32(size);
+      for (const s of [piece.input, piece.out]) {
+        w.i32(s.offset);
+        for (const stride of s.strides) w.i32(stride);
+        w.i32(s.step);
+      }
+    });
+  }
+
+  /** Pieces of rows, and for each the pieces along the rows. */
+  #cut(whole: ScanPiece, slabs: readonly Slab[]): ScanPiece[][] {
+    const sides = [whole.input, whole.out];
+    const pieces = cutLoops({
+      name: describeKernel(this.structure),
+      outer: whole.sizes,
+      inner: [whole.length],
+      segmentBytes: this.#device.segmentBytes,
+      maxVolume: this.#device.maxVolume,
+      accesses: sides.map(({ strides, step, offset }, slot) => ({
+        slab: slabs[slot]!,
+        itemBytes: deviceItemSize(this.structure.buffers[slot]!.dtype),
+        offset,
+        strides: [...strides, step],
+      })),
+      accepts: (rows, parts) => 64 * rows * parts <= this.#device.segmentBytes,
+    });
+    return pieces.map(({ sizes, inner }) =>
+      inner.map(({ sizes: [length], offsets, segments }) => ({
+        sizes,
+        length: length!,
+        input: { ...whole.input, offset: offsets[0]! },
+        out: { ...whole.out, offset: offsets[1]! },
+        memory: segments.map((s) => s!),
+      })),
+    );
+  }
+}
+
+/** How the rows of a scan are walked. */
+interface ScanSide {
+  readonly step: number;
+  readonly strides: readonly number[];
+  readonly offset: number;
+}
+
+/** Rows, or a range along rows. */
+interface ScanPiece {
+  readonly sizes: readonly number[];
+  readonly length: number;
+  readonly input: ScanSide;
+  readonly out: ScanSide;
+  readonly memory: readonly Bindable[];
 }
 
 /**
@@ -252,7 +419,7 @@ export function renderScan(key: string, structure: RoutineStructure, variant: Sc
   const type: ValueType = valueType(out.dtype) === "b" ? "i" : valueType(out.dtype);
   const how = reducer(structure.attrs["kind"] as "sum" | "prod" | "max" | "min", type);
   const text = new ShaderText();
-  for (const name of ["rows", "length", "chunk", "chunks"]) text.field(name, "u32");
+  for (const name of ["rows", "length", "chunk", "chunks", "first_chunk", "all_chunks"]) text.field(name, "u32");
   declareWalk(text, rank, ["input", "out"], ["input", "out"]);
   if (variant !== "carry") text.bind("input_buffer", stored(input), 0, false);
   if (variant === "rows" || variant === "whole" || variant === "chunks") text.bind("out_buffer", stored(out), 1, true);
@@ -303,14 +470,14 @@ export function renderScan(key: string, structure: RoutineStructure, variant: Sc
     offsets: variant === "carry" ? "" : walk(rank, "row", variant === "totals" ? ["input"] : ["input", "out"]),
     carry:
       variant === "chunks"
-        ? `select(${how.initial}, scratch[row * params.chunks + max(chunk, 1u) - 1u], chunk > 0u)`
+        ? `select(${how.initial}, scratch[row * params.all_chunks + max(params.first_chunk + chunk, 1u) - 1u], params.first_chunk + chunk > 0u)`
         : how.initial,
     load: loads.join("\n"),
     combine_sum: how.combine("sum", "x"),
     combine_before: how.combine("before", "x"),
     combine_carry: how.combine("carry", "x"),
     store: variant === "totals" ? "" : stores.join("\n"),
-    finish: variant === "totals" ? "  if (live && local == 0u) { scratch[row * params.chunks + chunk] = carry; }" : "",
+    finish: variant === "totals" ? "  if (live && local == 0u) { scratch[row * params.all_chunks + params.first_chunk + chunk] = carry; }" : "",
   });
   return text.finish(key, code, false);
 }
@@ -318,9 +485,12 @@ export function renderScan(key: string, structure: RoutineStructure, variant: Sc
 /** See `copy` in kernel.ts. */
 export class CopyProgram implements DeviceProgram {
   readonly structure: RoutineStructure;
+  readonly inPieces = true;
+  readonly #segmentBytes: number;
 
-  constructor(structure: RoutineStructure) {
+  constructor(structure: RoutineStructure, device: DeviceFigures) {
     this.structure = structure;
+    this.#segmentBytes = device.segmentBytes;
   }
 
   warm(): void {
@@ -331,7 +501,17 @@ export class CopyProgram implements DeviceProgram {
     const [elements, from, to] = (data as RoutineData).ints as [number, number, number];
     const [source, out] = slabs as [Slab, Slab];
     const record = (recorder: CallRecorder): void => {
-      if (elements > 0) recorder.copy(source.gpu, from * 4, out.gpu, to * 4, elements * 4);
+      const size = this.#segmentBytes;
+      let [reads, writes, left] = [from * 4, to * 4, elements * 4];
+      while (left > 0) {
+        const [at, target] = [reads % size, writes % size];
+        const bytes = Math.min(left, size - at, size - target);
+        const piece = source.segments[Math.floor(reads / size)]!;
+        recorder.copy(piece.gpu, at, out.segments[Math.floor(writes / size)]!.gpu, target, bytes);
+        reads += bytes;
+        writes += bytes;
+        left -= bytes;
+      }
     };
     return { pipelines: [], record };
   }

@@ -599,19 +599,20 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let at = (group_id.y * group_count.x + group_id.x) * {{size}}u + local;
-  if (at >= params.lines * params.extent) { return; }
+  if (at >= params.lines * params.places) { return; }
   let line = {{line}};
   let place = {{place}};
 {{offsets}}
   let target_at = out_at + place * params.out_step;
+  let wanted = place + params.place;
   var value = {{load}};
   var changed = false;
   for (var entry = 0i; entry < i32(params.length); entry++) {
     let index = {{index}};
-    if (index == place) {
+    if (index == wanted) {
       value = {{combine}};
       changed = true;
-    } else if (place == 0i && (index < 0i || index >= i32(params.extent))) {
+    } else if (wanted == 0i && (index < 0i || index >= i32(params.extent))) {
       t_fault();
     }
   }
@@ -634,7 +635,8 @@ fn main(
     t_fault();
     return;
   }
-  out_buffer[out_at + index * params.out_step] = {{store}};
+  let place = index - params.place;
+  if (place >= 0i && place < i32(params.places)) { out_buffer[out_at + place * params.out_step] = {{store}}; }
 }
 `,
   special: `fn t_erf_tail(x: f32) -> f32 {

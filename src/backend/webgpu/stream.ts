@@ -1,29 +1,59 @@
 /**
  * The ordered queue of a device's work. What can run at once is recorded and submitted at once; what waits for a shader to be
- * compiled, or for the word that a large allocation succeeded, holds up everything behind it, so that order is kept.
+ * compiled, or for the word that an allocation succeeded, holds up everything behind it, so that order is kept.
+ *
+ * What could not be computed is never read as if it had been: work is dropped a batch at a time, what it would have written is
+ * marked with the error, so is what is computed from that, and reading any of it rejects.
  */
 
 import { DeviceError, DeviceLostError } from "../../errors.ts";
 import type { ReadRequest, ReadResult } from "../backend.ts";
-import type { Slab } from "./pool.ts";
+import type { Segment, Slab } from "./pool.ts";
 import type { PreparedCall, Scratch } from "./program.ts";
+import type { Reader } from "./reader.ts";
 import type { Recorder, Submission } from "./recorder.ts";
-import { deviceItemSize, fromDevice, type Staging } from "./transfer.ts";
+import type { Room } from "./room.ts";
+
+/** What a handed-out buffer holds. */
+export interface Content {
+  /** Why its value is not there, if so. */
+  fault: Error | null;
+}
+
+/** A buffer in the queue, with its memory: by the time its turn comes it may have been released. */
+export interface Use {
+  readonly content: Content;
+  readonly slab: Slab;
+}
 
 /** A read request with the memory it reads. */
-export interface SlabRead {
-  readonly slab: Slab;
+export interface SlabRead extends Use {
   readonly request: ReadRequest;
+}
+
+/** A call with the scratch memory that was set apart for it, in the order in which it takes it. */
+export interface ReadyCall {
+  readonly call: PreparedCall;
+  readonly scratch: readonly Slab[];
+}
+
+/** Calls that run together or not at all. */
+export interface Batch {
+  readonly calls: readonly ReadyCall[];
+  readonly reads: readonly Use[];
+  readonly writes: readonly Use[];
+  /** What the calls that use a piece of memory do, for errors. */
+  describe(segment: Segment): string | null;
 }
 
 interface Waiter {
   reject(error: Error): void;
 }
 
-type Item =
-  | { readonly kind: "calls"; readonly calls: readonly PreparedCall[] }
-  | { readonly kind: "upload"; readonly slab: Slab; readonly data: ArrayBufferView<ArrayBuffer> }
-  | { readonly kind: "destroy"; readonly slab: Slab }
+type Item = { seq: number } & (
+  | { readonly kind: "calls"; readonly batch: Batch }
+  | { readonly kind: "upload"; readonly use: Use; readonly data: ArrayBufferView<ArrayBuffer> }
+  | { readonly kind: "destroy"; readonly segment: Segment }
   | { readonly kind: "gate"; readonly gate: Gate }
   | {
       readonly kind: "read";
@@ -31,7 +61,10 @@ type Item =
       readonly waiter: Waiter;
       resolve(result: ReadResult): void;
     }
-  | { readonly kind: "sync"; readonly waiter: Waiter; resolve(): void };
+  | { readonly kind: "sync"; readonly waiter: Waiter; resolve(): void }
+);
+
+type NewItem = Item extends infer I ? (I extends Item ? Omit<I, "seq"> : never) : never;
 
 /** Something that has to be known before work may go on. */
 export interface Gate {
@@ -39,19 +72,43 @@ export interface Gate {
   readonly done: Promise<void>;
 }
 
-/** Most bytes that are read through one staging buffer. */
-const READ_BYTES = 2 ** 28;
+/** What a submission wrote, until it is known whether the device took it. */
+interface Written {
+  readonly contents: readonly Content[];
+  settled: boolean;
+}
+
+/** What a stream works with. */
+export interface StreamParts {
+  readonly device: GPUDevice;
+  readonly recorder: Recorder;
+  readonly reader: Reader;
+  readonly room: Room;
+  readonly segmentBytes: number;
+  /** Submits each call by itself. */
+  readonly debug: boolean;
+}
+
+/** Uploads from this size on are known to have found memory for the transfer before work goes on. */
+const GATED_BYTES = 16 * 2 ** 20;
+/** Most bytes of one transfer to the device. */
+const UPLOAD_BYTES = 64 * 2 ** 20;
 
 export class Stream {
   readonly #device: GPUDevice;
   readonly #recorder: Recorder;
-  readonly #staging: Staging;
-  readonly #status: GPUBuffer;
-  readonly #scratch: Scratch;
+  readonly #reader: Reader;
+  readonly #room: Room;
+  readonly #segmentBytes: number;
+  readonly #debug: boolean;
   readonly #items: Item[] = [];
   /** Position of the first item that was not done yet. */
   #head = 0;
+  #seq = 0;
+  #doneSeq = 0;
   #pumping = false;
+  /** True while an item at work keeps everything behind it waiting. */
+  #held = false;
   readonly #waiters = new Set<Waiter>();
   /** The first error since the last report. */
   #failure: Error | null = null;
@@ -59,16 +116,28 @@ export class Stream {
   #lost: DeviceError | null = null;
   /** Settles when all error scopes so far were heard. */
   #scopes: Promise<void> = Promise.resolve();
+  /** What was recorded, but not yet submitted, writes to these. */
+  #unsubmitted: Content[] = [];
+  /** Submissions that the device may still refuse, the oldest first. */
+  #submissions: Written[] = [];
+  readonly #refusals = new WeakSet<Error>();
+  /** Resolves when the device goes away without having been destroyed by its backend. */
+  readonly lost: Promise<DeviceLostError>;
 
-  constructor(device: GPUDevice, recorder: Recorder, staging: Staging, status: GPUBuffer, scratch: Scratch) {
+  constructor(parts: StreamParts) {
+    const { device } = parts;
     this.#device = device;
-    this.#recorder = recorder;
-    this.#staging = staging;
-    this.#status = status;
-    this.#scratch = scratch;
-    void device.lost.then((info) =>
-      this.lose(new DeviceLostError(`the GPU device was lost: ${info.message || info.reason}`)),
-    );
+    this.#recorder = parts.recorder;
+    this.#reader = parts.reader;
+    this.#room = parts.room;
+    this.#segmentBytes = parts.segmentBytes;
+    this.#debug = parts.debug;
+    this.lost = new Promise((resolve) => {
+      void device.lost.then((info) => {
+        const error = new DeviceLostError(`the GPU device was lost: ${info.message || info.reason}`);
+        if (this.lose(error)) resolve(error);
+      });
+    });
   }
 
   /** Throws if the device is gone. */
@@ -76,13 +145,15 @@ export class Stream {
     if (this.#lost !== null) throw this.#lost;
   }
 
-  /** Gives up everything that waits, now and later. */
-  lose(error: DeviceError): void {
-    if (this.#lost !== null) return;
+  /** Gives up everything that waits, now and later. False if that was done before. */
+  lose(error: DeviceError): boolean {
+    if (this.#lost !== null) return false;
     this.#lost = error;
     this.#items.length = this.#head = 0;
+    this.#submissions = [];
     for (const waiter of this.#waiters) waiter.reject(error);
     this.#waiters.clear();
+    return true;
   }
 
   /** Remembers an error for the next read or synchronisation to reject with. */
@@ -91,56 +162,96 @@ export class Stream {
   }
 
   /** Hears an error scope before the next read is answered. */
-  watch(scope: Promise<GPUError | null>, explain: (error: GPUError) => Error): void {
-    const heard = scope.then(
-      (error) => {
-        if (error !== null) this.fail(explain(error));
-      },
-      () => undefined, // the device is gone, which is reported by itself
-    );
+  watch(scope: Promise<GPUError | null>, hear: (error: GPUError | null) => void): void {
+    const heard = scope.then(hear, () => undefined); // if the device is gone, that is reported by itself
     this.#scopes = Promise.all([this.#scopes, heard]).then(() => undefined);
   }
 
-  /** Explains an error of a submission. */
+  /** A submission: if the device refuses it, what it and the later ones wrote is not there. */
   submitted(submission: Submission, scope: Promise<GPUError | null>): void {
-    this.watch(scope, (error) => {
-      const kernels = [...new Set(submission.kernels)];
-      const named = kernels.slice(0, 4).join(", ") + (kernels.length > 4 ? ` and ${kernels.length - 4} more` : "");
-      return new DeviceError(`the GPU refused work (${named}): ${error.message}`);
+    const written: Written = { contents: this.#unsubmitted, settled: false };
+    this.#unsubmitted = [];
+    this.#submissions.push(written);
+    this.watch(scope, (refusal) => {
+      if (refusal !== null) {
+        const kernels = [...new Set(submission.kernels)];
+        const named = kernels.slice(0, 4).join(", ") + (kernels.length > 4 ? ` and ${kernels.length - 4} more` : "");
+        const error = new DeviceError(`the GPU refused work (${named}): ${refusal.message}`);
+        this.fail(error);
+        this.#refusals.add(error);
+        const from = Math.max(this.#submissions.indexOf(written), 0);
+        for (const { contents } of this.#submissions.slice(from)) for (const c of contents) c.fault ??= error;
+        for (const content of this.#unsubmitted) content.fault ??= error;
+      }
+      written.settled = true;
+      while (this.#submissions[0]?.settled === true) this.#submissions.shift();
     });
   }
 
-  calls(calls: readonly PreparedCall[]): void {
-    this.#push({ kind: "calls", calls });
+  calls(batch: Batch): void {
+    const seq = this.#push({ kind: "calls", batch });
+    for (const { slab } of [...batch.reads, ...batch.writes]) touch(slab, seq);
+    for (const { scratch } of batch.calls) for (const slab of scratch) touch(slab, seq);
+    this.#pump();
   }
 
   /** `data` is the queue's from now on if `owned`; else it is copied if it has to wait. */
-  upload(slab: Slab, data: ArrayBufferView<ArrayBuffer>, owned: boolean): void {
-    const waits = this.#head < this.#items.length;
+  upload(use: Use, data: ArrayBufferView<ArrayBuffer>, owned: boolean): void {
+    const waits = this.#held || this.#head < this.#items.length || this.#takesTime(data);
     const kept =
       waits && !owned ? new Uint8Array(data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength)) : data;
-    this.#push({ kind: "upload", slab, data: kept });
+    touch(use.slab, this.#push({ kind: "upload", use, data: kept }));
+    this.#pump();
   }
 
-  destroySlab(slab: Slab): void {
-    this.#push({ kind: "destroy", slab });
+  #takesTime(data: ArrayBufferView): boolean {
+    return data.byteLength >= GATED_BYTES;
+  }
+
+  destroySegment(segment: Segment): void {
+    this.#push({ kind: "destroy", segment });
+    this.#pump();
   }
 
   gate(gate: Gate): void {
     this.#push({ kind: "gate", gate });
+    this.#pump();
+  }
+
+  /** True if nothing that is still queued uses a segment. */
+  isDone(segment: Segment): boolean {
+    return segment.lastUse <= this.#doneSeq;
+  }
+
+  /** What the first queued calls that use a segment do. */
+  describe(segment: Segment): string | null {
+    for (const item of this.#items.slice(this.#head)) {
+      const text = item.kind === "calls" ? item.batch.describe(segment) : null;
+      if (text !== null) return text;
+    }
+    return null;
   }
 
   read(reads: readonly SlabRead[]): Promise<ReadResult> {
     return new Promise((resolve, reject) => {
-      if (this.#lost !== null) reject(this.#lost);
-      else this.#push({ kind: "read", reads, waiter: this.#wait(reject), resolve });
+      if (this.#lost !== null) {
+        reject(this.#lost);
+        return;
+      }
+      const seq = this.#push({ kind: "read", reads, waiter: this.#wait(reject), resolve });
+      for (const { slab } of reads) touch(slab, seq);
+      this.#pump();
     });
   }
 
   synchronize(): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.#lost !== null) reject(this.#lost);
-      else this.#push({ kind: "sync", waiter: this.#wait(reject), resolve });
+      if (this.#lost !== null) {
+        reject(this.#lost);
+        return;
+      }
+      this.#push({ kind: "sync", waiter: this.#wait(reject), resolve });
+      this.#pump();
     });
   }
 
@@ -150,18 +261,18 @@ export class Stream {
     return waiter;
   }
 
-  #push(item: Item): void {
-    if (this.#lost !== null && item.kind !== "destroy") return;
-    this.#items.push(item);
-    this.#pump();
+  #push(item: NewItem): number {
+    const seq = ++this.#seq;
+    if (this.#lost === null || item.kind === "destroy") this.#items.push({ ...item, seq } as Item);
+    return seq;
   }
 
   /** Does what can be done, in order. */
   #pump(): void {
-    if (this.#pumping) return;
+    if (this.#pumping || this.#held) return;
     this.#pumping = true;
     try {
-      while (this.#head < this.#items.length) {
+      while (this.#head < this.#items.length && !this.#held) {
         const item = this.#items[this.#head]!;
         const blocker = blockerOf(item);
         if (blocker !== null) {
@@ -170,35 +281,41 @@ export class Stream {
         }
         this.#head++;
         this.#do(item);
+        this.#doneSeq = item.seq;
       }
       this.#recorder.flush();
     } finally {
       this.#pumping = false;
-      if (this.#head === this.#items.length) this.#items.length = this.#head = 0;
+      if (this.#head >= this.#items.length) this.#items.length = this.#head = 0;
     }
+  }
+
+  /** Keeps what is behind the present item waiting for work that goes on. The work must not reject. */
+  #hold(work: Promise<void>): void {
+    this.#held = true;
+    void work.then(() => {
+      this.#held = false;
+      this.#pump();
+    });
   }
 
   #do(item: Item): void {
     switch (item.kind) {
       case "calls":
-        for (const call of item.calls) this.#record(call);
+        this.#runBatch(item.batch);
         break;
       case "upload":
-        this.#recorder.flush();
-        this.#device.queue.writeBuffer(item.slab.gpu, 0, item.data.buffer, item.data.byteOffset, item.data.byteLength);
+        this.#write(item.use, item.data);
         break;
       case "destroy":
         this.#recorder.flush();
-        this.#recorder.forget(item.slab.id);
-        item.slab.gpu.destroy();
+        this.#recorder.forget(item.segment.id);
+        item.segment.gpu.destroy();
         break;
       case "gate":
         break;
       case "read":
-        void this.#answer(item.reads).then(
-          (result) => this.#settle(item.waiter, () => item.resolve(result)),
-          (error: Error) => this.#settle(item.waiter, () => item.waiter.reject(error)),
-        );
+        this.#read(item.reads, item.waiter, item.resolve.bind(item));
         break;
       case "sync":
         this.#recorder.flush();
@@ -217,13 +334,86 @@ export class Stream {
     if (this.#waiters.delete(waiter)) action();
   }
 
-  #record(call: PreparedCall): void {
-    for (const pipeline of call.pipelines)
-      if (pipeline.error !== null) {
-        this.fail(pipeline.error);
-        return;
+  #runBatch(batch: Batch): void {
+    const fault = faultOf(batch);
+    if (fault !== null) {
+      this.fail(fault);
+      for (const { content } of batch.writes) content.fault ??= fault;
+      return;
+    }
+    for (const { content } of batch.writes) this.#unsubmitted.push(content);
+    for (const { call, scratch } of batch.calls) {
+      call.record(this.#recorder, setApart(scratch));
+      if (this.#debug) {
+        this.#recorder.flush();
+        for (const { content } of batch.writes) this.#unsubmitted.push(content);
       }
-    call.record(this.#recorder, this.#scratch);
+    }
+  }
+
+  #write({ content, slab }: Use, data: ArrayBufferView<ArrayBuffer>): void {
+    const fault = failureOf(slab);
+    content.fault = fault;
+    if (fault !== null) return;
+    this.#recorder.flush();
+    if (!this.#takesTime(data)) this.#writeBytes(slab, data);
+    else this.#hold(this.#writeLarge(content, slab, data));
+  }
+
+  /** Writes whole words from the start of a slab. */
+  #writeBytes(slab: Slab, data: ArrayBufferView<ArrayBuffer>): void {
+    let at = 0;
+    while (at < data.byteLength) {
+      const start = at % this.#segmentBytes;
+      const bytes = Math.min(data.byteLength - at, this.#segmentBytes - start, UPLOAD_BYTES);
+      const { gpu } = slab.segments[Math.floor(at / this.#segmentBytes)]!;
+      this.#device.queue.writeBuffer(gpu, start, data.buffer, data.byteOffset + at, bytes);
+      at += bytes;
+    }
+  }
+
+  async #writeLarge(content: Content, slab: Slab, data: ArrayBufferView<ArrayBuffer>): Promise<void> {
+    try {
+      const what = `uploading ${data.byteLength} bytes`;
+      const error = await this.#room.twice(what, data.byteLength, () => this.#writeBytes(slab, data));
+      if (error !== null) {
+        content.fault = error;
+        this.fail(error);
+      }
+    } catch {
+      // The device is gone, which is reported by itself.
+    }
+  }
+
+  #read(reads: readonly SlabRead[], waiter: Waiter, resolve: (result: ReadResult) => void): void {
+    for (const { content, slab } of reads) {
+      const fault = content.fault ?? failureOf(slab);
+      if (fault === null) continue;
+      if (this.#failure === fault) this.#failure = null;
+      this.#settle(waiter, () => waiter.reject(fault));
+      return;
+    }
+    const { taken, result } = this.#reader.start(reads);
+    if (taken !== null) this.#hold(taken);
+    void result
+      .then(
+        async (value) => {
+          await this.#report();
+          // A submission may have been refused meanwhile.
+          for (const { content } of reads) if (content.fault !== null && this.#refusals.has(content.fault)) throw content.fault;
+          return value;
+        },
+        async (error: unknown) => {
+          // The word that the device is gone may be on its way.
+          await Promise.race([this.lost, new Promise((done) => setTimeout(done, 100))]);
+          await this.#report();
+          throw error;
+        },
+      )
+      .then(
+        (value) => this.#settle(waiter, () => resolve(value)),
+        (error: Error) => this.#settle(waiter, () => waiter.reject(error)),
+      );
   }
 
   /** Rejects with what went wrong since the last report. */
@@ -234,67 +424,46 @@ export class Stream {
     this.#failure = null;
     if (failure !== null) throw failure;
   }
-
-  /** Copies to staging memory behind what is recorded; the first piece starts with the status word. */
-  async #answer(reads: readonly SlabRead[]): Promise<ReadResult> {
-    const pieces: { buffer: GPUBuffer; bytes: number; reads: { index: number; at: number }[] }[] = [];
-    let piece: { bytes: number; reads: { index: number; at: number }[] } = { bytes: 16, reads: [] };
-    const groups = [piece];
-    const spans = reads.map(({ request }) => spanOf(request));
-    spans.forEach((span, index) => {
-      if (span.bytes === 0) return;
-      if (piece.bytes > 16 && piece.bytes + span.bytes > READ_BYTES) groups.push((piece = { bytes: 0, reads: [] }));
-      piece.reads.push({ index, at: piece.bytes });
-      piece.bytes += Math.ceil(span.bytes / 16) * 16;
-    });
-    groups.forEach((group, i) => {
-      const buffer = this.#staging.take(group.bytes);
-      if (i === 0) {
-        this.#recorder.copy(this.#status, 0, buffer, 0, 4);
-        this.#recorder.clear(this.#status);
-      }
-      for (const { index, at } of group.reads)
-        this.#recorder.copy(reads[index]!.slab.gpu, spans[index]!.start, buffer, at, spans[index]!.bytes);
-      pieces.push({ buffer, ...group });
-    });
-    this.#recorder.flush();
-    const arrays: ReadResult["arrays"] = reads.map(({ request }) =>
-      fromDevice(request.dtype, new ArrayBuffer(0), 0, 0),
-    );
-    let fault = 0;
-    await Promise.all(pieces.map(({ buffer, bytes }) => buffer.mapAsync(1, 0, bytes))).catch(async (error: unknown) => {
-      await this.#report();
-      throw new DeviceError(`reading from the GPU failed: ${error instanceof Error ? error.message : String(error)}`);
-    });
-    pieces.forEach((p, i) => {
-      const mapped = p.buffer.getMappedRange(0, p.bytes);
-      if (i === 0) fault = new Uint32Array(mapped, 0, 1)[0]!;
-      for (const { index, at } of p.reads) {
-        const { request } = reads[index]!;
-        arrays[index] = fromDevice(request.dtype, mapped, at + spans[index]!.skip, request.count);
-      }
-      p.buffer.unmap();
-      this.#staging.give(p.buffer);
-    });
-    await this.#report();
-    return { arrays, fault };
-  }
 }
 
-/** Byte range of device memory that covers a request, in whole words; `skip` bytes into it the elements start. */
-function spanOf(request: ReadRequest): { start: number; bytes: number; skip: number } {
-  const size = deviceItemSize(request.dtype);
-  const first = request.offset * size;
-  const start = Math.floor(first / 4) * 4;
-  const end = Math.ceil((first + request.count * size) / 4) * 4;
-  return { start, bytes: request.count === 0 ? 0 : end - start, skip: first - start };
+function touch(slab: Slab, seq: number): void {
+  for (const segment of slab.segments) segment.lastUse = seq;
+}
+
+/** Why there is no memory behind a slab, if so. */
+function failureOf(slab: Slab): Error | null {
+  for (const { failure } of slab.segments) if (failure !== null) return failure;
+  return null;
+}
+
+/** Why a batch cannot run, if so: a shader, memory, or a value that it needs is not there. */
+function faultOf(batch: Batch): Error | null {
+  for (const { call, scratch } of batch.calls) {
+    for (const { error } of call.pipelines) if (error !== null) return error;
+    for (const slab of scratch) {
+      const failure = failureOf(slab);
+      if (failure !== null) return failure;
+    }
+  }
+  for (const uses of [batch.reads, batch.writes])
+    for (const { content, slab } of uses) {
+      const fault = failureOf(slab) ?? content.fault;
+      if (fault !== null) return fault;
+    }
+  return null;
+}
+
+/** Hands out what was set apart, in order. */
+function setApart(slabs: readonly Slab[]): Scratch {
+  let next = 0;
+  return { take: () => slabs[next++]!, give: () => undefined };
 }
 
 /** What an item has to wait for, or null. */
 function blockerOf(item: Item): Promise<void> | null {
   if (item.kind === "gate") return item.gate.open ? null : item.gate.done;
   if (item.kind !== "calls") return null;
-  for (const call of item.calls)
+  for (const { call } of item.batch.calls)
     for (const pipeline of call.pipelines) if (pipeline.ready === null && pipeline.error === null) return pipeline.done;
   return null;
 }

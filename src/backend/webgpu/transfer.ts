@@ -46,29 +46,38 @@ export function fromDevice(dtype: DType, bytes: ArrayBuffer, offset: number, cou
 /** Most bytes of idle staging buffers that are kept. */
 const STAGING_BUDGET = 64 * 2 ** 20;
 
+function stagingSize(bytes: number): number {
+  return Math.max(4096, 2 ** Math.ceil(Math.log2(bytes)));
+}
+
 /** Buffers that the device copies to and the host maps, kept for reuse. */
 export class Staging {
   readonly #device: GPUDevice;
   readonly #idle: GPUBuffer[] = [];
   #idleBytes = 0;
+  #closed = false;
 
   constructor(device: GPUDevice) {
     this.#device = device;
   }
 
-  take(bytes: number): GPUBuffer {
-    const size = Math.max(4096, 2 ** Math.ceil(Math.log2(bytes)));
+  /** An idle buffer of at least `bytes`, or null. */
+  find(bytes: number): GPUBuffer | null {
+    const size = stagingSize(bytes);
     const at = this.#idle.findIndex((b) => b.size === size);
-    if (at >= 0) {
-      this.#idleBytes -= size;
-      return this.#idle.splice(at, 1)[0]!;
-    }
-    return this.#device.createBuffer({ size, usage: USAGE.MAP_READ | USAGE.COPY_DST });
+    if (at < 0) return null;
+    this.#idleBytes -= size;
+    return this.#idle.splice(at, 1)[0]!;
+  }
+
+  /** A new buffer of at least `bytes`. */
+  make(bytes: number): GPUBuffer {
+    return this.#device.createBuffer({ size: stagingSize(bytes), usage: USAGE.MAP_READ | USAGE.COPY_DST });
   }
 
   /** Takes an unmapped buffer back. */
   give(buffer: GPUBuffer): void {
-    if (this.#idleBytes + buffer.size > STAGING_BUDGET) {
+    if (this.#closed || this.#idleBytes + buffer.size > STAGING_BUDGET) {
       buffer.destroy();
       return;
     }
@@ -76,9 +85,16 @@ export class Staging {
     this.#idleBytes += buffer.size;
   }
 
-  destroy(): void {
+  /** Destroys idle buffers. */
+  clear(): void {
     for (const buffer of this.#idle) buffer.destroy();
     this.#idle.length = 0;
     this.#idleBytes = 0;
+  }
+
+  /** Destroys idle buffers now, and those that come back when they do. */
+  destroy(): void {
+    this.#closed = true;
+    this.clear();
   }
 }
