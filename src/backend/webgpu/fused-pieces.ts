@@ -99,7 +99,9 @@ function layOut(
   const accesses = structure.accesses.map(({ buffer }, i) => (buffer < 0 ? -1 : place(piece.segments[i]!, buffer)));
   const read = new Set<number>();
   for (const instr of structure.instrs) if (instr.op === "loadAt") read.add(instr.imm as number);
-  const tables = structure.buffers.map((_, slot) => (read.has(slot) ? slabs[slot]!.segments.map((s) => place(s, slot)) : []));
+  const tables = structure.buffers.map((_, slot) =>
+    read.has(slot) ? slabs[slot]!.segments.map((s) => place(s, slot)) : [],
+  );
   const most = device.maxBindings - 1;
   if (memory.length > most)
     throw new DeviceError(

@@ -143,8 +143,7 @@ export class FusedProgram implements DeviceProgram {
       const step: Step = { variant, groups, figures: placed[piece]! };
       steps.push({ piece, step, pipeline: this.#pipeline(variant, inner[piece]!.layout) });
     };
-    const each = (variant: Variant): void =>
-      placed.forEach(({ chunks }, piece) => add(variant, piece, rows * chunks));
+    const each = (variant: Variant): void => placed.forEach(({ chunks }, piece) => add(variant, piece, rows * chunks));
     plan.phases.forEach((reductions, phase) => {
       each({ kind: "chunks", phase, moved: reductions.some((r) => r.reducer.index) });
       add({ kind: "gather", phase, stores: false }, 0, rows);

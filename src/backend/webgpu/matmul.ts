@@ -23,7 +23,6 @@ import {
   type DeviceFigures,
   type DeviceProgram,
   type PreparedCall,
-  type Scratch,
 } from "./program.ts";
 import { renderMatmul, type Tiling } from "./matmul-shader.ts";
 import { foldGrid } from "./shader.ts";

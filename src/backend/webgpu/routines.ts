@@ -477,7 +477,10 @@ export function renderScan(key: string, structure: RoutineStructure, variant: Sc
     combine_before: how.combine("before", "x"),
     combine_carry: how.combine("carry", "x"),
     store: variant === "totals" ? "" : stores.join("\n"),
-    finish: variant === "totals" ? "  if (live && local == 0u) { scratch[row * params.all_chunks + params.first_chunk + chunk] = carry; }" : "",
+    finish:
+      variant === "totals"
+        ? "  if (live && local == 0u) { scratch[row * params.all_chunks + params.first_chunk + chunk] = carry; }"
+        : "",
   });
   return text.finish(key, code, false);
 }

@@ -263,7 +263,7 @@ export class Stream {
 
   #push(item: NewItem): number {
     const seq = ++this.#seq;
-    if (this.#lost === null || item.kind === "destroy") this.#items.push({ ...item, seq } as Item);
+    if (this.#lost === null || item.kind === "destroy") this.#items.push({ ...item, seq });
     return seq;
   }
 
@@ -400,7 +400,8 @@ export class Stream {
         async (value) => {
           await this.#report();
           // A submission may have been refused meanwhile.
-          for (const { content } of reads) if (content.fault !== null && this.#refusals.has(content.fault)) throw content.fault;
+          for (const { content } of reads)
+            if (content.fault !== null && this.#refusals.has(content.fault)) throw content.fault;
           return value;
         },
         async (error: unknown) => {
