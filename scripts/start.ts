@@ -19,7 +19,24 @@ if (tourArgs.join(" ").includes("--device=webgpu")) for (const message of prepar
 const exitCode = await runNode("demo/tour.ts", tourArgs, dawnEnvironment().variables);
 if (exitCode !== 0 || once) process.exit(exitCode);
 
-const server = await createServer({ configFile: join(ROOT, "vite.config.ts") });
-await server.listen();
+const server = await createServer({ configFile: join(ROOT, "vite.config.ts"), clearScreen: false });
+try {
+  // Where the port is taken, the next free one is used.
+  await server.listen();
+} catch (error) {
+  console.error(`The demos cannot be served: ${error instanceof Error ? error.message : String(error)}`);
+  process.exit(1);
+}
 console.log("\nThe demos are served here (Ctrl-C ends):");
 server.printUrls();
+
+process.once("SIGINT", () => {
+  console.log("\nThe server ends.");
+  server.close().then(
+    () => process.exit(0),
+    (error: unknown) => {
+      console.error(error);
+      process.exit(1);
+    },
+  );
+});

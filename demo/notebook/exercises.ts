@@ -5,7 +5,7 @@ import { cell, text, type Entry } from "./entry.ts";
 
 /** The last part of the notebook, in order. */
 export const exercises: readonly Entry[] = [
-  text(`### Ex 2 -- Let f(x) = sin(x)
+  text(`### Ex 2 – Let $f(x) = \\sin(x)$
 
 Plot the graph of $f$ and of its derivative $f'$. Do not exploit the fact that $f'(x) = \\cos(x)$ but rather use automatic differentiation to get the result.`),
   cell("Ex 2", async ({ plot }) => {
@@ -23,7 +23,7 @@ Plot the graph of $f$ and of its derivative $f'$. Do not exploit the fact that $
     });
   }),
 
-  text(`### Ex 5 -- Let f(x) = ((log $x^2$) · sin x) + $x^{-1}$
+  text(`### Ex 5 – Let $f(x) = (\\log(x^2) \\cdot \\sin(x)) + x^{-1}$
 
 Write out a dependency graph tracing results from $x$ to $f(x)$. We'll identify intermediate steps starting from $x$ and building up to $f(x)$:
 
@@ -51,8 +51,16 @@ Now use the chain rule to compute the analytical derivative of the function; als
     const y = product.add(inverse);
 
     // the dependency graph is the tape that the lines above have recorded
-    const names = { x, "x²": square, "log x²": logarithm, "sin x": sine, "log x² · sin x": product, "1/x": inverse };
-    await graph(tg.graph(y, { names: { ...names, "f(x)": y } }));
+    const names = {
+      x,
+      "x²": square,
+      "log x²": logarithm,
+      "sin x": sine,
+      "log x² · sin x": product,
+      "1/x": inverse,
+      "f(x)": y,
+    };
+    await graph(tg.graph(y, { names }));
 
     y.backward(tg.onesLike(y));
 

@@ -26,7 +26,7 @@ function sum(values: Iterable<Tensor>): Tensor {
 export const jacobian: readonly Entry[] = [
   text(`## Exercises
 
-### Ex 1 -- Practice with this topic, you can follow the step-by-step tutorial here
+### Ex 1 – Practice with this topic, you can follow the step-by-step tutorial here
 
 [*The Gradient Argument in PyTorch's \`backward()\` Function Explained by Examples*](https://zhang-yang.medium.com/the-gradient-argument-in-pytorchs-backward-function-explained-by-examples-68f266950c29).`),
   imports("12"),

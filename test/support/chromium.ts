@@ -68,8 +68,12 @@ export interface OpenPage {
   readonly problems: string[];
 }
 
-/** Opens an address in a new page of 1280 by 800 pixels and waits for its `load` event. */
-export async function openPage(browser: Browser, url: string): Promise<OpenPage> {
+/** Opens an address in a new page of 1280 by 800 pixels and waits for its `load` event; `prepare` comes before that. */
+export async function openPage(
+  browser: Browser,
+  url: string,
+  prepare?: (page: Page) => Promise<unknown>,
+): Promise<OpenPage> {
   const page = await browser.newPage();
   await page.setViewport({ width: 1280, height: 800 });
   const problems: string[] = [];
@@ -78,6 +82,7 @@ export async function openPage(browser: Browser, url: string): Promise<OpenPage>
     if (message.type() === "error") problems.push(`console: ${message.text()}`);
   });
   page.on("requestfailed", (request) => problems.push(`request failed: ${request.url()}`));
+  await prepare?.(page);
   await page.goto(url, { waitUntil: "load", timeout: 60_000 });
   return { page, problems };
 }

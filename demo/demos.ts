@@ -1,0 +1,23 @@
+/** The demos of the gallery. A new one is a folder with an index.html, and an entry here. */
+
+/** A demo of the gallery. */
+export interface Demo {
+  /** Its folder, in which there is an index.html. */
+  readonly folder: string;
+  readonly title: string;
+  /** What it does, in a sentence or two. */
+  readonly summary: string;
+  /** What of the library it uses. */
+  readonly uses: readonly string[];
+}
+
+/** The demos, in the order in which the gallery shows them. */
+export const demos: readonly Demo[] = [
+  {
+    folder: "notebook",
+    title: "Getting familiar with torch.autograd",
+    summary:
+      "The autograd notebook, cell by cell: gradients of scalars and vectors, control flow, vector-Jacobian products, and its exercises with plots and a dependency graph.",
+    uses: ["backward", "gradient argument", "views and copy_", "tg.graph", "printing"],
+  },
+];

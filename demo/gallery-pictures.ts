@@ -1,0 +1,37 @@
+/** Small pictures for the cards of the gallery. */
+
+const WIDTH = 320;
+const HEIGHT = 150;
+
+type Point = readonly [x: number, y: number];
+
+function svgElement(tag: string, attributes: Readonly<Record<string, string | number>>): SVGElement {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
+  return made;
+}
+
+/** A line through f over -1 .. 1, which fills the width; y of 1 is near the top. */
+function line(f: (x: number) => number, stroke: string, dashes = ""): SVGElement {
+  const points = Array.from({ length: 97 }, (_, i) => [i / 48 - 1, f(i / 48 - 1)] as const).map(place);
+  const d = points.map(([x, y], i) => `${i === 0 ? "M" : "L"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
+  return svgElement("path", { d, fill: "none", stroke, "stroke-width": 3, "stroke-dasharray": dashes });
+}
+
+function place([x, y]: Point): Point {
+  return [(WIDTH / 2) * (1 + 0.92 * x), HEIGHT / 2 - 0.4 * HEIGHT * y];
+}
+
+const PICTURES: Readonly<Record<string, () => SVGElement[]>> = {
+  notebook: () => [
+    line((x) => Math.sin(6 * x), "var(--curve-1)"),
+    line((x) => Math.cos(6 * x), "var(--curve-2)", "8 6"),
+  ],
+};
+
+/** The picture of a demo's card; an empty one if none was drawn. */
+export function pictureOf(folder: string): SVGElement {
+  const svg = svgElement("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": "true" });
+  svg.append(...(PICTURES[folder]?.() ?? []));
+  return svg;
+}
