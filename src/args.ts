@@ -3,6 +3,8 @@
  * trailing options object. A signature holds the names once, for the types and for the checks at run time.
  */
 
+import { Impl } from "./base.ts";
+import { checkDType } from "./dtype.ts";
 import { ArgumentError } from "./errors.ts";
 
 /** Arguments `K` in order, each of which (and all of `O`) may instead be named in a trailing object. */
@@ -50,12 +52,68 @@ export function isOptions(value: unknown): value is Record<string, unknown> {
   return prototype === Object.prototype || prototype === null;
 }
 
-/** Arguments by name. Throws an `ArgumentError` for an unknown, repeated or surplus one. */
+/** What kind of value some names stand for wherever they are used. */
+const KINDS: Readonly<Record<string, "boolean" | "number">> = {
+  keepdim: "boolean",
+  unbiased: "boolean",
+  accumulate: "boolean",
+  requiresGrad: "boolean",
+  sparseGrad: "boolean",
+  alpha: "number",
+  beta: "number",
+  eps: "number",
+  ignoreIndex: "number",
+  labelSmoothing: "number",
+};
+
+/** Fails for a flag that is no boolean, a factor that is no number, an unknown dtype or a device that is no name. */
+function checkKinds(name: string, values: Readonly<Record<string, unknown>>): void {
+  for (const key of Object.keys(values)) {
+    const value = values[key];
+    if (key === "dtype" && value != null) checkDType(value, name);
+    const wanted = key === "device" && value !== null ? "string" : Object.hasOwn(KINDS, key) ? KINDS[key]! : null;
+    if (wanted !== null && typeof value !== wanted)
+      throw new ArgumentError(`${name}: ${key} must be a ${wanted}, got ${describeValue(value)}`);
+  }
+}
+
+/** A value in a message: short, whatever it is. */
+export function describeValue(value: unknown): string {
+  if (value instanceof Object && (value as { impl?: unknown }).impl instanceof Impl) return "a Tensor";
+  if (Array.isArray(value)) return "an array";
+  switch (typeof value) {
+    case "undefined":
+      return "nothing";
+    case "string":
+      return JSON.stringify(value);
+    case "object":
+      return value === null ? "null" : "an object";
+    case "function":
+      return "a function";
+    default:
+      return String(value);
+  }
+}
+
+/** Fails, with the name of the operation, unless the value is a tensor. */
+export function requireTensor(name: string, what: string, value: unknown): void {
+  if (!(value instanceof Object && (value as { impl?: unknown }).impl instanceof Impl))
+    throw new ArgumentError(
+      `${name}: ${what} must be a Tensor, got ${describeValue(value)}; make one with tensor(...)`,
+    );
+}
+
+/**
+ * Arguments by name. Throws an `ArgumentError` for an unknown, repeated or surplus one, for those of the wrong kind, and, where the
+ * operation's first argument is given as `input`, if that is no tensor.
+ */
 export function parse<O extends object, K extends readonly (keyof O)[]>(
   signature: Signature<O, K>,
   args: readonly unknown[],
+  ...input: readonly unknown[]
 ): O {
   const { name, positional, named } = signature;
+  if (input.length > 0) requireTensor(name, "input", input[0]);
   const result: Record<string, unknown> = {};
   let count = args.length;
   while (count > 0 && args[count - 1] === undefined) count--;
@@ -72,6 +130,7 @@ export function parse<O extends object, K extends readonly (keyof O)[]>(
     );
   for (let i = 0; i < count; i++) if (args[i] !== undefined) result[positional[i] as string] = args[i];
   if (options !== null) applyOptions(name, named, signature.aliases, options, result);
+  checkKinds(name, result);
   return result as O;
 }
 
@@ -109,6 +168,7 @@ export function splitOptions<O extends object>(
     const options = values.pop() as Record<string, unknown>;
     const aliases: Record<string, string> = (known as readonly string[]).includes("dim") ? { axis: "dim" } : {};
     applyOptions(name, known, aliases, options, result);
+    checkKinds(name, result);
   }
   return { values, options: result as Partial<O> };
 }
@@ -143,13 +203,14 @@ function distance(a: string, b: string): number {
 /** Fails unless `value` is an integer. */
 export function checkInteger(name: string, what: string, value: unknown): number {
   if (typeof value !== "number" || !Number.isInteger(value))
-    throw new ArgumentError(`${name}: ${what} must be an integer, got ${String(value)}`);
+    throw new ArgumentError(`${name}: ${what} must be an integer, got ${describeValue(value)}`);
   return value;
 }
 
 /** A list of integers, given as one number or an array. */
 export function integers(name: string, what: string, value: unknown): number[] {
   if (typeof value === "number") return [checkInteger(name, what, value)];
-  if (!Array.isArray(value)) throw new ArgumentError(`${name}: ${what} must be an integer or an array of integers`);
+  if (!Array.isArray(value))
+    throw new ArgumentError(`${name}: ${what} must be an integer or an array of integers, got ${describeValue(value)}`);
   return value.map((v) => checkInteger(name, what, v));
 }

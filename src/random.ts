@@ -3,14 +3,14 @@
  * fixed when a tensor is recorded, whenever it is computed.
  */
 
-import { integers, parse, signature, splitOptions, spread, type ArgsOf } from "./args.ts";
+import { describeValue, integers, parse, signature, splitOptions, spread, type ArgsOf } from "./args.ts";
 import type { Backend } from "./backend/backend.ts";
 import { checkDType, isFloat, type DType } from "./dtype.ts";
 import { ArgumentError, DTypeError } from "./errors.ts";
 import { valueType, type Builder, type Value } from "./graph/builder.ts";
 import { checkSameRandomness, exampleArg, randomOffsets } from "./graph/trace.ts";
 import { contiguousStrides, numel } from "./graph/view.ts";
-import { applyNode, argOf, checkFloating, checkSizes, iota, isTensor, mapOp } from "./ops/apply.ts";
+import { applyNode, argOf, checkFloating, checkSizes, checkTensor, iota, isTensor, mapOp } from "./ops/apply.ts";
 import { finish, fromHost, placeFor, type TensorOptions } from "./ops/creation.ts";
 import { philox4x32 } from "./philox.ts";
 import { record } from "./autograd/tape.ts";
@@ -181,6 +181,7 @@ function normalTensor(backend: Backend, shape: readonly number[], dtype: DType):
 
 /** `rand` of the input's shape, dtype and device. */
 export function randLike(input: Tensor, options: TensorOptions = {}): Tensor {
+  checkTensor("randLike", "input", input);
   const dtype = options.dtype ?? input.dtype;
   checkFloatType("randLike", dtype);
   const backend = options.device == null ? input.impl.backend : placeFor("randLike", options, dtype);
@@ -189,6 +190,7 @@ export function randLike(input: Tensor, options: TensorOptions = {}): Tensor {
 
 /** `randn` of the input's shape, dtype and device. */
 export function randnLike(input: Tensor, options: TensorOptions = {}): Tensor {
+  checkTensor("randnLike", "input", input);
   const dtype = options.dtype ?? input.dtype;
   checkFloatType("randnLike", dtype);
   const backend = options.device == null ? input.impl.backend : placeFor("randnLike", options, dtype);
@@ -220,7 +222,9 @@ export function randint(...args: RandintArgs): Tensor {
   if (high === undefined) [low, high] = [0, low];
   if (size === undefined) throw new ArgumentError("randint: size must be given, for example randint(0, 10, [3])");
   if (!Number.isInteger(low) || !Number.isInteger(high) || high <= low)
-    throw new ArgumentError(`randint: expects integers low < high, got low = ${low} and high = ${high}`);
+    throw new ArgumentError(
+      `randint: expects integers low < high, got low = ${describeValue(low)} and high = ${describeValue(high)}`,
+    );
   if (high - low > 2 ** 32) throw new ArgumentError("randint: the range must not exceed 2^32 numbers");
   const shape = checkSizes("randint", size);
   const dtype = parsed.dtype == null ? "int32" : checkDType(parsed.dtype, "randint");
@@ -245,8 +249,8 @@ export function randint(...args: RandintArgs): Tensor {
 
 /** A random order of the integers 0 to n - 1 (int32), by Fisher and Yates' shuffle on the host. */
 export function randperm(n: number, options: TensorOptions = {}): Tensor {
-  if (!Number.isInteger(n) || n < 0)
-    throw new ArgumentError(`randperm: n must be a non-negative integer, got ${String(n)}`);
+  if (!Number.isInteger(n) || n < 0 || n > 2 ** 31 - 1)
+    throw new ArgumentError(`randperm: n must be an integer from 0 to 2^31 - 1, got ${describeValue(n)}`);
   const dtype = options.dtype == null ? "int32" : checkDType(options.dtype, "randperm");
   checkSameRandomness("randperm");
   const { key, stream } = nextStream();
@@ -264,6 +268,9 @@ export function randperm(n: number, options: TensorOptions = {}): Tensor {
 
 /** 1 with the probability that `input` gives, else 0, elementwise. */
 export function bernoulli(input: Tensor, p?: number): Tensor {
+  checkTensor("bernoulli", "input", input);
+  if (p !== undefined && (typeof p !== "number" || !(p >= 0 && p <= 1)))
+    throw new ArgumentError(`bernoulli: p must be a number from 0 to 1, got ${describeValue(p)}`);
   const source = p === undefined ? input : input.fullLike(p, { dtype: isFloat(input.dtype) ? input.dtype : "float32" });
   checkFloating("bernoulli", source);
   const { dtype } = source;

@@ -4,7 +4,7 @@ import { checkWritable, inPlace, writeStorage } from "./autograd/inplace.ts";
 import { backward } from "./autograd/engine.ts";
 import { realizeWithSaved } from "./autograd/saved.ts";
 import { edgeOf, record, type GradFn } from "./autograd/tape.ts";
-import { parse, signature, type ArgsOf } from "./args.ts";
+import { applyOptions, describeValue, isOptions, parse, signature, type ArgsOf } from "./args.ts";
 import { Impl, setTensorClass, Storage, wrap } from "./base.ts";
 import { checkDType, DTYPES, fromHalf, isFloat, type DType, type HostArray } from "./dtype.ts";
 import { ArgumentError, AutogradError, DeviceError, ShapeError, TapegradError } from "./errors.ts";
@@ -177,7 +177,7 @@ export class Tensor extends StructureMethods {
   /** Writes 1 with probability `p`, else 0. */
   bernoulli_(p = 0.5): this {
     const like = isFloat(this.dtype) ? this.detach() : this.detach().to("float32");
-    return this.#overwrite("BernoulliBackward0", () => random.bernoulli(like, p));
+    return this.#overwrite("BernoulliBackward0", () => random.bernoulli(like, p).to(this.dtype));
   }
 
   #overwrite(name: string, values: () => Tensor): this {
@@ -203,11 +203,12 @@ export class Tensor extends StructureMethods {
       if ((DTYPES as readonly string[]).includes(target)) type = target as DType;
       else if (target === "cpu" || target === "webgpu" || target === "null") device = target;
       else type = checkDType(target, "to");
-    } else if (typeof target === "object" && target !== null) {
+    } else if (isOptions(target)) {
+      applyOptions("to", ["device", "dtype", "copy"], {}, target, {});
       device = target.device ?? null;
       type = target.dtype ?? null;
       copy = target.copy ?? false;
-    } else throw new ArgumentError(`to: expected a device, a dtype or a tensor, got ${String(target)}`);
+    } else throw new ArgumentError(`to: expected a device, a dtype or a tensor, got ${describeValue(target)}`);
     if (type !== null) checkDType(type, "to");
     const moved = device === null || backendOf(device) === this.impl.backend ? this : moveTo(this, device);
     if (type === null || type === moved.dtype) return copy && moved === this ? this.clone() : moved;
@@ -250,11 +251,11 @@ export class Tensor extends StructureMethods {
   }
   /** As the dtype given, or that of another tensor. */
   type(dtype: DType): Tensor {
-    return this.to(dtype);
+    return this.to(checkDType(dtype, "type"));
   }
   /** As the dtype of another tensor. */
   typeAs(other: Tensor): Tensor {
-    return this.to(other.dtype);
+    return this.to(checkTensor("typeAs", "other", other).dtype);
   }
 
   // --- autograd -----------------------------------------------------------------------------------------------------

@@ -70,6 +70,7 @@ export function checkWritable(name: string, self: Tensor): void {
               `Create the view outside noGrad(), or change it inside.`,
       );
   }
+  if (numel(impl.shape) === 0) return;
   for (let d = 0; d < impl.shape.length; d++)
     if (impl.strides[d] === 0 && impl.shape[d]! > 1)
       throw new ShapeError(

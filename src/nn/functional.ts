@@ -25,7 +25,7 @@ const GELU = signature<{ approximate?: "none" | "tanh" }>()("gelu", [], ["approx
 
 /** `x * Phi(x)`, Phi being the normal distribution; with `approximate: "tanh"` its usual approximation. */
 export function gelu(input: Tensor, ...args: ArgsOf<typeof GELU>): Tensor {
-  const { approximate = "none" } = parse(GELU, args);
+  const { approximate = "none" } = parse(GELU, args, input);
   if (approximate !== "none" && approximate !== "tanh")
     throw new ArgumentError(`gelu: approximate must be "none" or "tanh", got ${String(approximate)}`);
   return unary(approximate === "none" ? "gelu" : "geluTanh", input);

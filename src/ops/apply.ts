@@ -2,6 +2,7 @@
 
 import type { Backend } from "../backend/backend.ts";
 import { Impl, Storage, wrap } from "../base.ts";
+import { describeValue } from "../args.ts";
 import { isInferenceModeEnabled } from "../autograd/mode.ts";
 import { isFloat, type DType } from "../dtype.ts";
 import { ArgumentError, DeviceError, DTypeError, ShapeError } from "../errors.ts";
@@ -9,7 +10,7 @@ import { valueType } from "../graph/builder.ts";
 import type { ValueType } from "../graph/kernel.ts";
 import { coversWhole, Node, type Arg, type MapOp, type NodeOp } from "../graph/node.ts";
 import { recordNode } from "../graph/runtime.ts";
-import { contiguousView, expandView, isContiguous, numel, type View } from "../graph/view.ts";
+import { contiguousView, expandView, isContiguous, numel, showShape, type View } from "../graph/view.ts";
 import { TensorBase } from "../methods/core.ts";
 import type { Tensor } from "../tensor.ts";
 
@@ -51,8 +52,7 @@ export function isTensor(value: unknown): value is Tensor {
 /** Fails with the name of the operation unless the argument is a tensor. */
 export function checkTensor(op: string, what: string, value: unknown): Tensor {
   if (isTensor(value)) return value;
-  const kind = value === null ? "null" : Array.isArray(value) ? "an array" : `a ${typeof value}`;
-  throw new ArgumentError(`${op}: ${what} must be a Tensor, got ${kind}; make one with tensor(...)`);
+  throw new ArgumentError(`${op}: ${what} must be a Tensor, got ${describeValue(value)}; make one with tensor(...)`);
 }
 
 /** The device that all the tensors are on. */
@@ -65,6 +65,9 @@ export function commonBackend(op: string, tensors: readonly Tensor[]): Backend {
       );
   return backend;
 }
+
+/** No tensor has more elements: sizes that are given by mistake are refused at the call. */
+const MOST_ELEMENTS = 2 ** 40;
 
 /** Options of a recorded node beyond its inputs. */
 export interface NodeOptions {
@@ -82,6 +85,8 @@ export function applyNode(
   args: readonly Arg[],
   options: NodeOptions = {},
 ): Tensor {
+  if (numel(shape) > MOST_ELEMENTS)
+    throw new ShapeError(`a result of shape ${showShape(shape)} would have too many elements`);
   if (!backend.supports(dtype))
     throw new DTypeError(
       dtype === "float64"
@@ -132,7 +137,7 @@ export function scalarType(dtype: DType): ValueType {
 
 /** A dimension counted from the front; fails with PyTorch's message if there is none such. */
 export function wrapDim(op: string, dim: number, rank: number): number {
-  if (!Number.isInteger(dim)) throw new ArgumentError(`${op}: dim must be an integer, got ${String(dim)}`);
+  if (!Number.isInteger(dim)) throw new ArgumentError(`${op}: dim must be an integer, got ${describeValue(dim)}`);
   const span = Math.max(rank, 1);
   if (dim < -span || dim >= span)
     throw new ShapeError(
@@ -143,7 +148,9 @@ export function wrapDim(op: string, dim: number, rank: number): number {
 
 /** Several distinct dimensions counted from the front; null or an empty list stands for all of them. */
 export function wrapDims(op: string, dims: number | readonly number[] | null | undefined, rank: number): number[] {
-  const list = dims == null ? [] : typeof dims === "number" ? [dims] : [...dims];
+  if (dims != null && typeof dims !== "number" && !Array.isArray(dims))
+    throw new ArgumentError(`${op}: dim must be an integer, an array of integers or null, got ${describeValue(dims)}`);
+  const list = dims == null ? [] : typeof dims === "number" ? [dims] : [...(dims as readonly number[])];
   if (list.length === 0) return Array.from({ length: rank }, (_, d) => d);
   const result = list.map((d) => wrapDim(op, d, rank));
   const seen = new Set<number>();
@@ -156,11 +163,12 @@ export function wrapDims(op: string, dims: number | readonly number[] | null | u
 
 /** Sizes of a new tensor: non-negative integers. */
 export function checkSizes(op: string, sizes: readonly unknown[]): number[] {
-  for (const size of sizes)
+  if (!Array.isArray(sizes)) throw new ArgumentError(`${op}: sizes must be an array, got ${describeValue(sizes)}`);
+  for (const size of sizes as readonly unknown[])
     if (typeof size !== "number" || !Number.isInteger(size) || size < 0)
       throw new ShapeError(`${op}: sizes must be non-negative integers, got [${sizes.map(String).join(", ")}]`);
   const shape = sizes as number[];
-  if (numel(shape) > 2 ** 40) throw new ShapeError(`${op}: [${shape.join(", ")}] has too many elements`);
+  if (numel(shape) > MOST_ELEMENTS) throw new ShapeError(`${op}: [${shape.join(", ")}] has too many elements`);
   return [...shape];
 }
 

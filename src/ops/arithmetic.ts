@@ -1,11 +1,11 @@
 /** Arithmetic of two and three operands. Derivatives follow PyTorch's `derivatives.yaml`. */
 
-import { parse, signature, type ArgsOf } from "../args.ts";
+import { describeValue, parse, signature, type ArgsOf } from "../args.ts";
 import { category, isFloat, type DType } from "../dtype.ts";
 import { ArgumentError, DTypeError } from "../errors.ts";
 import type { Builder, Value } from "../graph/builder.ts";
 import type { Tensor } from "../tensor.ts";
-import { isTensor } from "./apply.ts";
+import { checkTensor, isTensor } from "./apply.ts";
 import { checkOperand, elementwise, recordOperands, resultType, wrt, type Operand } from "./elementwise.ts";
 
 /** Integers and bool divide as float32. */
@@ -27,18 +27,21 @@ const SUB = signature<{ other: Operand; alpha?: number }>()("sub", ["other"], ["
 
 /** `input + alpha * other`, broadcast. */
 export function add(input: Operand, ...args: ArgsOf<typeof ADD>): Tensor {
+  checkOperand("add", "input", input);
   const { other, alpha } = parse(ADD, args);
   return addScaled("add", input, checkOperand("add", "other", other), alpha ?? 1, 1);
 }
 
 /** `input - alpha * other`, broadcast. */
 export function sub(input: Operand, ...args: ArgsOf<typeof SUB>): Tensor {
+  checkOperand("sub", "input", input);
   const { other, alpha } = parse(SUB, args);
   return addScaled("sub", input, checkOperand("sub", "other", other), alpha ?? 1, -1);
 }
 
 /** `other - alpha * input`, broadcast. */
 export function rsub(input: Operand, ...args: ArgsOf<typeof SUB>): Tensor {
+  checkOperand("rsub", "input", input);
   const { other, alpha } = parse(SUB, args);
   return addScaled("rsub", checkOperand("rsub", "other", other), input, alpha ?? 1, -1);
 }
@@ -68,6 +71,7 @@ const MUL = signature<{ other: Operand }>()("mul", ["other"]);
 
 /** `input * other`, broadcast. */
 export function mul(input: Operand, ...args: ArgsOf<typeof MUL>): Tensor {
+  checkOperand("mul", "input", input);
   const other = checkOperand("mul", "other", parse(MUL, args).other);
   const dtype = resultType(input, other);
   const out = elementwise("mul", 1, [input, other], dtype, dtype, (k, [x, y]) =>
@@ -87,10 +91,11 @@ const DIV = signature<{ other: Operand; roundingMode?: RoundingMode }>()("div", 
 
 /** `input / other`, broadcast; integers divide as float32 unless a rounding mode is given. */
 export function div(input: Operand, ...args: ArgsOf<typeof DIV>): Tensor {
+  checkOperand("div", "input", input);
   const { other: given, roundingMode = null } = parse(DIV, args);
   const other = checkOperand("div", "other", given);
   if (roundingMode !== null && roundingMode !== "trunc" && roundingMode !== "floor")
-    throw new ArgumentError(`div: roundingMode must be "trunc", "floor" or null, got ${String(roundingMode)}`);
+    throw new ArgumentError(`div: roundingMode must be "trunc", "floor" or null, got ${describeValue(roundingMode)}`);
   const promoted = resultType(input, other);
   if (roundingMode !== null && promoted === "bool")
     throw new DTypeError("div: rounded division of bool tensors is not supported");
@@ -148,6 +153,7 @@ const FMOD = signature<{ other: Operand }>()("fmod", ["other"]);
 
 /** Remainder with the sign of the divisor (Python's `%`). */
 export function remainder(input: Operand, ...args: ArgsOf<typeof REMAINDER>): Tensor {
+  checkOperand("remainder", "input", input);
   const other = checkOperand("remainder", "other", parse(REMAINDER, args).other);
   const dtype = resultType(input, other);
   if (dtype === "bool") throw new DTypeError("remainder: bool tensors are not supported");
@@ -169,6 +175,7 @@ export function remainder(input: Operand, ...args: ArgsOf<typeof REMAINDER>): Te
 
 /** Remainder with the sign of the dividend (C's `fmod`). */
 export function fmod(input: Operand, ...args: ArgsOf<typeof FMOD>): Tensor {
+  checkOperand("fmod", "input", input);
   const other = checkOperand("fmod", "other", parse(FMOD, args).other);
   const dtype = resultType(input, other);
   if (dtype === "bool") throw new DTypeError("fmod: bool tensors are not supported");
@@ -262,11 +269,13 @@ const MINIMUM = signature<{ other: Operand }>()("minimum", ["other"]);
 
 /** Elementwise maximum; NaN if either is NaN. Equal operands share the gradient. */
 export function maximum(input: Operand, ...args: ArgsOf<typeof MAXIMUM>): Tensor {
+  checkOperand("maximum", "input", input);
   return extremum("maximum", input, checkOperand("maximum", "other", parse(MAXIMUM, args).other));
 }
 
 /** Elementwise minimum; NaN if either is NaN. Equal operands share the gradient. */
 export function minimum(input: Operand, ...args: ArgsOf<typeof MINIMUM>): Tensor {
+  checkOperand("minimum", "input", input);
   return extremum("minimum", input, checkOperand("minimum", "other", parse(MINIMUM, args).other));
 }
 
@@ -293,6 +302,7 @@ const ATAN2 = signature<{ other: Operand }>()("atan2", ["other"]);
 
 /** Angle of the point (other, input), in radians. */
 export function atan2(input: Operand, ...args: ArgsOf<typeof ATAN2>): Tensor {
+  checkOperand("atan2", "input", input);
   const other = checkOperand("atan2", "other", parse(ATAN2, args).other);
   const dtype = floatType(resultType(input, other));
   const out = elementwise("atan2", 8, [input, other], dtype, dtype, (k, [y, x]) => k.bin("atan2", y!, x!));
@@ -311,7 +321,7 @@ const CLAMP = signature<{ min?: Operand | null; max?: Operand | null }>()("clamp
 
 /** Values limited to [min, max]; either bound may be missing, a number or a tensor. NaN stays NaN. */
 export function clamp(input: Tensor, ...args: ArgsOf<typeof CLAMP>): Tensor {
-  const { min = null, max = null } = parse(CLAMP, args);
+  const { min = null, max = null } = parse(CLAMP, args, input);
   if (min === null && max === null) throw new ArgumentError("clamp: at least one of min and max must be given");
   const bounds = [min, max].filter((o) => o !== null).map((o) => checkOperand("clamp", "a bound", o));
   const dtype = resultType(input, ...bounds);
@@ -384,19 +394,20 @@ const CLAMP_MAX = signature<{ max: Operand }>()("clampMax", ["max"]);
 
 /** Values not below `min`. */
 export function clampMin(input: Tensor, ...args: ArgsOf<typeof CLAMP_MIN>): Tensor {
-  return clamp(input, { min: parse(CLAMP_MIN, args).min });
+  return clamp(input, { min: parse(CLAMP_MIN, args, input).min });
 }
 
 /** Values not above `max`. */
 export function clampMax(input: Tensor, ...args: ArgsOf<typeof CLAMP_MAX>): Tensor {
-  return clamp(input, { max: parse(CLAMP_MAX, args).max });
+  return clamp(input, { max: parse(CLAMP_MAX, args, input).max });
 }
 
 const LERP = signature<{ end: Tensor; weight: Operand }>()("lerp", ["end", "weight"]);
 
 /** `input + weight * (end - input)`. */
 export function lerp(input: Tensor, ...args: ArgsOf<typeof LERP>): Tensor {
-  const { end, weight } = parse(LERP, args);
+  const { end, weight } = parse(LERP, args, input);
+  checkTensor("lerp", "end", end);
   const dtype = resultType(input, end);
   // Computed from the nearer end, so that weight 1 gives `end` exactly.
   const out = elementwise(
@@ -431,9 +442,16 @@ const ADDCDIV = signature<{ tensor1: Tensor; tensor2: Tensor; value?: number }>(
   ["value"],
 );
 
+function checkFactors(op: string, tensor1: unknown, tensor2: unknown, value: unknown): void {
+  checkTensor(op, "tensor1", tensor1);
+  checkTensor(op, "tensor2", tensor2);
+  if (typeof value !== "number") throw new ArgumentError(`${op}: value must be a number, got ${describeValue(value)}`);
+}
+
 /** `input + value * tensor1 * tensor2`. */
 export function addcmul(input: Tensor, ...args: ArgsOf<typeof ADDCMUL>): Tensor {
-  const { tensor1, tensor2, value = 1 } = parse(ADDCMUL, args);
+  const { tensor1, tensor2, value = 1 } = parse(ADDCMUL, args, input);
+  checkFactors("addcmul", tensor1, tensor2, value);
   const dtype = resultType(input, tensor1, tensor2);
   if (dtype === "bool") throw new DTypeError("addcmul: bool tensors are not supported");
   const out = elementwise("addcmul", 3, [input, tensor1, tensor2, value], dtype, dtype, (k, [x, a, b, s]) =>
@@ -449,7 +467,8 @@ export function addcmul(input: Tensor, ...args: ArgsOf<typeof ADDCMUL>): Tensor 
 
 /** `input + value * tensor1 / tensor2`, of floats. */
 export function addcdiv(input: Tensor, ...args: ArgsOf<typeof ADDCDIV>): Tensor {
-  const { tensor1, tensor2, value = 1 } = parse(ADDCDIV, args);
+  const { tensor1, tensor2, value = 1 } = parse(ADDCDIV, args, input);
+  checkFactors("addcdiv", tensor1, tensor2, value);
   const dtype = resultType(input, tensor1, tensor2);
   if (category(dtype) !== 2)
     throw new DTypeError('addcdiv: integer division is not supported; convert with .to("float32") first');

@@ -18,6 +18,7 @@ function otherOf(name: string, args: OtherArgs): Operand {
 
 function comparison(name: "eq" | "ne" | "lt" | "le" | "gt" | "ge") {
   return (input: Operand, ...args: OtherArgs): Tensor => {
+    checkOperand(name, "input", input);
     const other = otherOf(name, args);
     const promoted = resultType(input, other);
     // Bool is compared as 0 and 1.
@@ -41,7 +42,9 @@ export const ge = comparison("ge");
 
 function logical(name: string, op: "and" | "or" | "xor") {
   return (input: Operand, ...args: OtherArgs): Tensor =>
-    elementwise(name, 1, [input, otherOf(name, args)], "bool", "bool", (k, [x, y]) => k.emit(op, "b", [x!, y!]));
+    elementwise(name, 1, [checkOperand(name, "input", input), otherOf(name, args)], "bool", "bool", (k, [x, y]) =>
+      k.emit(op, "b", [x!, y!]),
+    );
 }
 
 /** Both are nonzero. */
@@ -53,6 +56,7 @@ export const logicalXor = logical("logicalXor", "xor");
 
 function bitwise(name: string, lower: (k: Builder, x: Value, y: Value) => Value, onBool: "and" | "or" | "xor" | null) {
   return (input: Operand, ...args: OtherArgs): Tensor => {
+    checkOperand(name, "input", input);
     const other = otherOf(name, args);
     const dtype = resultType(input, other);
     if (isFloat(dtype)) throw new DTypeError(`${name}: expected integer or bool operands, got ${dtype}`);
@@ -114,7 +118,7 @@ const MASKED_FILL = signature<{ mask: Tensor; value: Operand }>()("maskedFill", 
 
 /** `value` where `mask` is true, else `input`. `value` is a number or a zero-dimensional tensor. */
 export function maskedFill(input: Tensor, ...args: ArgsOf<typeof MASKED_FILL>): Tensor {
-  const { mask, value: given } = parse(MASKED_FILL, args);
+  const { mask, value: given } = parse(MASKED_FILL, args, input);
   checkTensor("maskedFill", "mask", mask);
   const value = checkOperand("maskedFill", "value", given);
   if (mask.dtype !== "bool") throw new DTypeError(`maskedFill: mask must be a bool tensor, got ${mask.dtype}`);

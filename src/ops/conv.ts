@@ -3,7 +3,7 @@
  * derivatives, so gradients of any order are made of them. `src/graph/convolution.ts` says how one routine computes all three.
  */
 
-import { integers, parse, signature, type ArgsOf } from "../args.ts";
+import { describeValue, integers, parse, signature, type ArgsOf } from "../args.ts";
 import { record, type Wrt } from "../autograd/tape.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
 import { packConv, type Conv, type ConvSide } from "../graph/convolution.ts";
@@ -215,7 +215,7 @@ function checkOperands(
   if (weight.shape.slice(2).some((n) => n === 0))
     throw new ShapeError(`${name}: kernel sizes must be at least 1, got weight of shape ${showShape(weight.shape)}`);
   if (!Number.isInteger(groups) || groups < 1)
-    throw new ArgumentError(`${name}: groups must be a positive integer, got ${groups}`);
+    throw new ArgumentError(`${name}: groups must be a positive integer, got ${describeValue(groups)}`);
   const isBatched = input.dim() === rank + 2;
   return { batched: isBatched ? input : input.unsqueeze(0), isBatched };
 }
@@ -338,17 +338,17 @@ const TRANSPOSE3D = signature<TransposedOptions>()("convTranspose3d", TRANSPOSED
  * "same" (the output as long as the input; stride 1 only) or "valid" (none).
  */
 export function conv1d(input: Tensor, ...args: ArgsOf<typeof CONV1D>): Tensor {
-  return convNd("conv1d", 1, input, parse(CONV1D, args));
+  return convNd("conv1d", 1, input, parse(CONV1D, args, input));
 }
 
 /** Two-dimensional convolution: input [n, groups * c, h, w] (or without n), weight [o, c, kh, kw], bias [o]. */
 export function conv2d(input: Tensor, ...args: ArgsOf<typeof CONV2D>): Tensor {
-  return convNd("conv2d", 2, input, parse(CONV2D, args));
+  return convNd("conv2d", 2, input, parse(CONV2D, args, input));
 }
 
 /** Three-dimensional convolution: input [n, groups * c, d, h, w] (or without n), weight [o, c, kd, kh, kw], bias [o]. */
 export function conv3d(input: Tensor, ...args: ArgsOf<typeof CONV3D>): Tensor {
-  return convNd("conv3d", 3, input, parse(CONV3D, args));
+  return convNd("conv3d", 3, input, parse(CONV3D, args, input));
 }
 
 /**
@@ -356,15 +356,15 @@ export function conv3d(input: Tensor, ...args: ArgsOf<typeof CONV3D>): Tensor {
  * (l - 1) * stride - 2 * padding + dilation * (k - 1) + outputPadding + 1 long.
  */
 export function convTranspose1d(input: Tensor, ...args: ArgsOf<typeof TRANSPOSE1D>): Tensor {
-  return transposedNd("convTranspose1d", 1, input, parse(TRANSPOSE1D, args));
+  return transposedNd("convTranspose1d", 1, input, parse(TRANSPOSE1D, args, input));
 }
 
 /** The adjoint of `conv2d`; sizes as for `convTranspose1d`. */
 export function convTranspose2d(input: Tensor, ...args: ArgsOf<typeof TRANSPOSE2D>): Tensor {
-  return transposedNd("convTranspose2d", 2, input, parse(TRANSPOSE2D, args));
+  return transposedNd("convTranspose2d", 2, input, parse(TRANSPOSE2D, args, input));
 }
 
 /** The adjoint of `conv3d`; sizes as for `convTranspose1d`. */
 export function convTranspose3d(input: Tensor, ...args: ArgsOf<typeof TRANSPOSE3D>): Tensor {
-  return transposedNd("convTranspose3d", 3, input, parse(TRANSPOSE3D, args));
+  return transposedNd("convTranspose3d", 3, input, parse(TRANSPOSE3D, args, input));
 }

@@ -1,6 +1,6 @@
 /** New tensors: from host data, constants, ranges. */
 
-import { integers, parse, signature, splitOptions, spread, type ArgsOf } from "../args.ts";
+import { describeValue, integers, parse, signature, splitOptions, spread, type ArgsOf } from "../args.ts";
 import type { Backend } from "../backend/backend.ts";
 import { setRequiresGrad } from "../methods/core.ts";
 import { checkDType, fillHost, hostArray, isFloat, type DType, type HostArray } from "../dtype.ts";
@@ -10,7 +10,7 @@ import { backendOf, defaultBackend } from "../graph/devices.ts";
 import { leafNode } from "../graph/runtime.ts";
 import { contiguousStrides, numel, showShape } from "../graph/view.ts";
 import type { Tensor } from "../tensor.ts";
-import { applyNode, checkSizes, fromNode, iota, isTensor, mapOp } from "./apply.ts";
+import { applyNode, checkSizes, checkTensor, fromNode, iota, isTensor, mapOp } from "./apply.ts";
 
 /** Options of every function that makes a tensor. */
 export interface TensorOptions {
@@ -211,12 +211,16 @@ const FULL = signature<{ size: number | readonly number[]; fillValue: number | b
 /** A tensor filled with `fillValue`: float32 for numbers, bool for booleans unless `dtype` says otherwise. */
 export function full(...args: ArgsOf<typeof FULL>): Tensor {
   const { size, fillValue, ...options } = parse(FULL, args);
-  if (typeof fillValue !== "number" && typeof fillValue !== "boolean")
-    throw new ArgumentError(`full: fillValue must be a number or a boolean, got ${typeof fillValue}`);
+  checkFill("full", fillValue);
   const dtype =
     options.dtype == null ? (typeof fillValue === "boolean" ? "bool" : "float32") : checkDType(options.dtype, "full");
   const shape = checkSizes("full", integers("full", "size", size));
   return finish(constant(placeFor("full", options, dtype), shape, Number(fillValue), dtype), options);
+}
+
+function checkFill(op: string, value: unknown): void {
+  if (typeof value !== "number" && typeof value !== "boolean")
+    throw new ArgumentError(`${op}: fillValue must be a number or a boolean, got ${describeValue(value)}`);
 }
 
 /** Options of the functions that make a tensor like another. */
@@ -225,6 +229,7 @@ function likeOptions(
   input: Tensor,
   options: TensorOptions | undefined,
 ): { backend: Backend; dtype: DType; rest: TensorOptions } {
+  checkTensor(op, "input", input);
   const { options: rest } = splitOptions<TensorOptions>(op, options === undefined ? [] : [options], OPTIONS);
   const dtype = rest.dtype == null ? input.dtype : checkDType(rest.dtype, op);
   const backend = rest.device == null ? input.impl.backend : placeFor(op, rest, dtype);
@@ -251,6 +256,7 @@ export function emptyLike(input: Tensor, options?: TensorOptions): Tensor {
 
 /** A number in the input's shape, dtype and device. */
 export function fullLike(input: Tensor, fillValue: number | boolean, options?: TensorOptions): Tensor {
+  checkFill("fullLike", fillValue);
   const { backend, dtype, rest } = likeOptions("fullLike", input, options);
   return finish(constant(backend, input.shape, Number(fillValue), dtype), rest);
 }
@@ -262,6 +268,7 @@ export function newFull(
   fillValue: number | boolean,
   options?: TensorOptions,
 ): Tensor {
+  checkFill("newFull", fillValue);
   const { backend, dtype, rest } = likeOptions("newFull", input, options);
   return finish(constant(backend, checkSizes("newFull", size), Number(fillValue), dtype), rest);
 }
@@ -347,8 +354,11 @@ function spaced(
   options: TensorOptions,
   base: number | null,
 ): Tensor {
-  if (!Number.isInteger(steps) || steps < 0)
-    throw new ArgumentError(`${op}: number of steps must be a non-negative integer, got ${steps}`);
+  for (const given of [start, end, base ?? 0])
+    if (typeof given !== "number")
+      throw new ArgumentError(`${op}: the ends must be numbers, got ${describeValue(given)}`);
+  if (!Number.isInteger(steps) || steps < 0 || steps > 2 ** 31 - 1)
+    throw new ArgumentError(`${op}: number of steps must be a non-negative integer, got ${describeValue(steps)}`);
   const dtype = options.dtype == null ? "float32" : checkDType(options.dtype, op);
   const backend = placeFor(op, options, dtype);
   // Few numbers, computed once in double precision: the ends are exact and both halves symmetric.

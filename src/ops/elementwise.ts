@@ -1,5 +1,6 @@
 /** Elementwise operations with broadcasting and PyTorch's type promotion. */
 
+import { describeValue } from "../args.ts";
 import type { Backend } from "../backend/backend.ts";
 import { record, type Wrt } from "../autograd/tape.ts";
 import { category, isFloat, promoteTypes, type DType } from "../dtype.ts";
@@ -7,7 +8,7 @@ import { ArgumentError, DTypeError } from "../errors.ts";
 import { valueType, type Builder, type Value } from "../graph/builder.ts";
 import { broadcastShapes } from "../graph/view.ts";
 import type { Tensor } from "../tensor.ts";
-import { applyNode, argOf, commonBackend, isTensor, mapOp } from "./apply.ts";
+import { applyNode, argOf, checkTensor, commonBackend, isTensor, mapOp } from "./apply.ts";
 import { UNARY, type UnaryName, type UnaryRow } from "./scalar.ts";
 
 /** A tensor, or a number that takes part in type promotion as a Python number does (integral ones as integers). */
@@ -20,6 +21,7 @@ export function backwardName(name: string): string {
 
 /** Applies a row of the table of one-operand operations. */
 export function unary(name: UnaryName, x: Tensor): Tensor {
+  checkTensor(name, "input", x);
   const row: UnaryRow = UNARY[name];
   const from = x.dtype;
   if (row.noBool === true && from === "bool")
@@ -71,9 +73,9 @@ export function resultType(...operands: readonly Operand[]): DType {
 /** Fails unless the argument is a tensor or a number. */
 export function checkOperand(op: string, what: string, value: unknown): Operand {
   if (isTensor(value) || typeof value === "number" || typeof value === "boolean") return value;
-  const got =
-    value === undefined ? "nothing" : value === null ? "null" : Array.isArray(value) ? "an array" : typeof value;
-  throw new ArgumentError(`${op}: ${what} must be a Tensor or a number, got ${got}; make a tensor with tensor(...)`);
+  throw new ArgumentError(
+    `${op}: ${what} must be a Tensor or a number, got ${describeValue(value)}; make a tensor with tensor(...)`,
+  );
 }
 
 /**
@@ -108,7 +110,8 @@ export function elementwise(
   const scalarTypes: ("f" | "d" | "i" | "u" | "b")[] = [];
   operands.forEach((o, i) => {
     if (isTensor(o)) return;
-    scalars.push(Number(o));
+    // A number takes part in uint8 as the byte that it wraps to.
+    scalars.push(types[i] === "uint8" ? Number(o) & 255 : Number(o));
     scalarTypes.push(valueType(types[i]!));
   });
   return applyNode(

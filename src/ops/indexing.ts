@@ -21,6 +21,7 @@ import {
   wrapDim,
 } from "./apply.ts";
 import { tensor, type NestedArray } from "./creation.ts";
+import { checkOperand } from "./elementwise.ts";
 import { select, slice as sliceDim, unsqueeze } from "./structure.ts";
 
 // --- gather ---------------------------------------------------------------------------------------------------------
@@ -90,7 +91,7 @@ const GATHER = signature<{ dim: number; index: Tensor; sparseGrad?: boolean }>()
 
 /** Along `dim`, the elements at `index`, whose shape the result has. */
 export function gather(input: Tensor, ...args: ArgsOf<typeof GATHER>): Tensor {
-  const { dim: given, index } = parse(GATHER, args);
+  const { dim: given, index } = parse(GATHER, args, input);
   checkIndexType("gather", index);
   const rank = Math.max(input.dim(), 1);
   const dim = wrapDim("gather", given, input.dim());
@@ -120,7 +121,7 @@ const INDEX_SELECT = signature<{ dim: number; index: Tensor }>()("indexSelect", 
 
 /** The slices of a dimension at the positions in a one-dimensional index. */
 export function indexSelect(input: Tensor, ...args: ArgsOf<typeof INDEX_SELECT>): Tensor {
-  const { dim: given, index } = parse(INDEX_SELECT, args);
+  const { dim: given, index } = parse(INDEX_SELECT, args, input);
   checkIndexType("indexSelect", index);
   if (index.dim() > 1)
     throw new ShapeError(`indexSelect: index is supposed to be a vector, got shape ${showShape(index.shape)}`);
@@ -188,6 +189,7 @@ export function scatterInto(
     );
   checkHostIndex(op, at, target[dim]!, dim, false);
   if (at.numel() === 0) return convertCopy(base, base.dtype);
+  if (target[dim] === 0) throw new IndexError(`${op}: index into dimension ${dim} of size 0`);
   const backend = commonBackend(op, isTensor(values) ? [base, at, values] : [base, at]);
   const strides = contiguousStrides(target);
   const indexDtype = at.dtype === "int32" ? at : convertCopy(at, "int32");
@@ -230,9 +232,10 @@ const SCATTER = signature<{
 
 /** Writes `src` (a tensor or a number) along `dim` at the positions in `index`; with `reduce`, combines. */
 export function scatter(input: Tensor, ...args: ArgsOf<typeof SCATTER>): Tensor {
-  const { dim: given, index, src, value, reduce = null } = parse(SCATTER, args);
+  const { dim: given, index, src, value, reduce = null } = parse(SCATTER, args, input);
   const source = src ?? value;
   if (source === undefined) throw new ArgumentError("scatter: src must be given, as a tensor or a number");
+  checkOperand("scatter", "src", source);
   const dim = wrapDim("scatter", given, input.dim());
   const mode = reduce === null ? "set" : reduce === "add" ? "add" : reduce === "multiply" ? "prod" : null;
   if (mode === null)
@@ -269,7 +272,7 @@ const SCATTER_ADD = signature<{ dim: number; index: Tensor; src: Tensor }>()("sc
 
 /** Adds `src` along `dim` at the positions in `index`; the order of additions is fixed, so results repeat to the bit. */
 export function scatterAdd(input: Tensor, ...args: ArgsOf<typeof SCATTER_ADD>): Tensor {
-  const { dim: given, index, src } = parse(SCATTER_ADD, args);
+  const { dim: given, index, src } = parse(SCATTER_ADD, args, input);
   checkTensor("scatterAdd", "src", src);
   const dim = wrapDim("scatterAdd", given, input.dim());
   const out = scatterInto("scatterAdd", input, dim, index, src, "add");
@@ -288,7 +291,8 @@ const INDEX_ADD = signature<{ dim: number; index: Tensor; source: Tensor; alpha?
 
 /** Adds `alpha * source` to the slices of a dimension that a one-dimensional index names. */
 export function indexAdd(input: Tensor, ...args: ArgsOf<typeof INDEX_ADD>): Tensor {
-  const { dim: given, index, source, alpha = 1 } = parse(INDEX_ADD, args);
+  const { dim: given, index, source, alpha = 1 } = parse(INDEX_ADD, args, input);
+  checkTensor("indexAdd", "source", source);
   const dim = wrapDim("indexAdd", given, input.dim());
   const values = alpha === 1 ? source.detach() : source.detach().mul(alpha);
   const out = scatterInto("indexAdd", input, dim, spreadOver("indexAdd", index, values, dim), values, "add");
@@ -420,6 +424,7 @@ function asIndexTensor(op: string, like: Tensor, index: Tensor | NestedArray): T
 
 /** The element, view or gathered tensor that Python's `x[...]` gives. */
 export function at(input: Tensor, ...given: Index[]): Tensor {
+  checkTensor("at", "input", input);
   const { view, indices } = resolve("at", input, given);
   if (indices.every((i) => i === null)) {
     // Python's x[...] and x[()] give a view of the whole.
@@ -485,6 +490,7 @@ function putInto(base: Tensor, indices: readonly (Tensor | null)[], values: Tens
   tensors.forEach((index, i) => {
     const size = sizes[i]!;
     checkHostIndex("indexPut_", index, size, dims[i]!, true);
+    if (size === 0 && numel(common) > 0) throw new IndexError(`indexPut_: index into dimension ${dims[i]} of size 0`);
     const wrapped = index.lt(0).where(index.add(size), index);
     // An index out of range is sent out of the whole range, where the kernel reports it.
     const inRange = wrapped.ge(0).logicalAnd(wrapped.lt(size));
@@ -531,7 +537,7 @@ const INDEX_PUT = signature<{ indices: readonly Index[]; values: Tensor | number
 
 /** The input with `values` written (or added) where the indices point; one boolean mask may stand for its dimensions. */
 export function indexPut(input: Tensor, ...args: ArgsOf<typeof INDEX_PUT>): Tensor {
-  const { indices: given, values: raw, accumulate = false } = parse(INDEX_PUT, args);
+  const { indices: given, values: raw, accumulate = false } = parse(INDEX_PUT, args, input);
   if (!Array.isArray(given)) throw new ArgumentError("indexPut: indices must be an array");
   const values = isTensor(raw) ? raw : input.newFull([], raw);
   if (values.dtype !== input.dtype)
@@ -542,7 +548,7 @@ export function indexPut(input: Tensor, ...args: ArgsOf<typeof INDEX_PUT>): Tens
   for (const index of indices)
     if (index?.dtype === "bool")
       throw new IndexError("indexPut_: a mask cannot be combined with other indices; use where()");
-  if (view.impl.storage === input.impl.storage && view.dim() === input.dim() && indices.some((i) => i !== null)) {
+  if (view === input && indices.some((i) => i !== null)) {
     const out = putInto(input.detach(), indices, values.detach(), accumulate);
     const tensors = indices.filter((i) => i !== null);
     const positions = indices.flatMap((t, d) => (t === null ? [] : [d]));
@@ -607,7 +613,8 @@ const TAKE_ALONG = signature<{ indices: Tensor; dim?: number | null }>()("takeAl
 
 /** `gather` with the other dimensions broadcast; without `dim`, from the flattened input. */
 export function takeAlongDim(input: Tensor, ...args: ArgsOf<typeof TAKE_ALONG>): Tensor {
-  const { indices, dim: given = null } = parse(TAKE_ALONG, args);
+  const { indices, dim: given = null } = parse(TAKE_ALONG, args, input);
+  checkIndexType("takeAlongDim", indices);
   if (given === null) return gather(input.reshape([-1]), 0, indices.reshape([-1]));
   const dim = wrapDim("takeAlongDim", given, input.dim());
   const others = broadcastShapes(

@@ -1,6 +1,6 @@
 /** Joining tensors, and what is defined by it. */
 
-import { parse, signature, type ArgsOf } from "../args.ts";
+import { integers, parse, signature, spread, type ArgsOf } from "../args.ts";
 import { recordMany } from "../autograd/tape.ts";
 import type { DType } from "../dtype.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
@@ -113,6 +113,7 @@ export function tensorList(values: readonly (Tensor | readonly Tensor[])[]): Ten
 const atLeast =
   (rank: number) =>
   (t: Tensor): Tensor => {
+    checkTensor(`atleast${rank}d`, "input", t);
     if (t.dim() >= rank) return t;
     if (t.dim() === 0) return t.reshape(new Array<number>(rank).fill(1));
     if (rank === 2) return t.unsqueeze(0);
@@ -145,8 +146,10 @@ export function dstack(tensors: readonly Tensor[]): Tensor {
   return cat(tensors.map(atleast3d), 2);
 }
 
-/** The tensor repeated along each dimension as often as given. */
-export function repeat(input: Tensor, repeats: readonly number[]): Tensor {
+/** The tensor repeated along each dimension as often as given, in an array or as plain numbers. */
+export function repeat(input: Tensor, ...given: readonly (number | readonly number[])[]): Tensor {
+  checkTensor("repeat", "input", input);
+  const repeats = integers("repeat", "repeats", spread<number>(given));
   const lead = repeats.length - input.dim();
   if (lead < 0)
     throw new ShapeError(
@@ -165,7 +168,9 @@ export function repeat(input: Tensor, repeats: readonly number[]): Tensor {
 }
 
 /** Like `repeat`, with missing repeats in front taken as one. */
-export function tile(input: Tensor, dims: readonly number[]): Tensor {
+export function tile(input: Tensor, ...given: readonly (number | readonly number[])[]): Tensor {
+  checkTensor("tile", "input", input);
+  const dims = integers("tile", "dims", spread<number>(given));
   const missing = Math.max(input.dim() - dims.length, 0);
   return repeat(input, [...new Array<number>(missing).fill(1), ...dims]);
 }

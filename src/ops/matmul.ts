@@ -92,7 +92,7 @@ const MM = signature<{ mat2: Tensor }>()("mm", ["mat2"]);
 
 /** Matrix product of [m, k] and [k, n]. */
 export function mm(input: Tensor, ...args: ArgsOf<typeof MM>): Tensor {
-  const { mat2 } = parse(MM, args);
+  const { mat2 } = parse(MM, args, input);
   expectDims("mm", "input", input, 2);
   expectDims("mm", "mat2", mat2, 2);
   expectInner("mm", input, mat2, input.shape[1]!, mat2.shape[0]!);
@@ -108,7 +108,7 @@ const BMM = signature<{ mat2: Tensor }>()("bmm", ["mat2"]);
 
 /** Matrix products of [b, m, k] and [b, k, n]. */
 export function bmm(input: Tensor, ...args: ArgsOf<typeof BMM>): Tensor {
-  const { mat2 } = parse(BMM, args);
+  const { mat2 } = parse(BMM, args, input);
   expectDims("bmm", "input", input, 3);
   expectDims("bmm", "mat2", mat2, 3);
   expectInner("bmm", input, mat2, input.shape[2]!, mat2.shape[1]!);
@@ -126,7 +126,7 @@ const MV = signature<{ vec: Tensor }>()("mv", ["vec"]);
 
 /** Product of a matrix [m, k] and a vector [k]. */
 export function mv(input: Tensor, ...args: ArgsOf<typeof MV>): Tensor {
-  const { vec } = parse(MV, args);
+  const { vec } = parse(MV, args, input);
   expectDims("mv", "input", input, 2);
   expectDims("mv", "vec", vec, 1);
   expectInner("mv", input, vec, input.shape[1]!, vec.shape[0]!);
@@ -143,7 +143,7 @@ const DOT = signature<{ tensor: Tensor }>()("dot", ["tensor"]);
 
 /** Inner product of two vectors. */
 export function dot(input: Tensor, ...args: ArgsOf<typeof DOT>): Tensor {
-  const { tensor: other } = parse(DOT, args);
+  const { tensor: other } = parse(DOT, args, input);
   expectDims("dot", "input", input, 1);
   expectDims("dot", "tensor", other, 1);
   if (input.shape[0] !== other.shape[0])
@@ -167,7 +167,7 @@ const OUTER = signature<{ vec2: Tensor }>()("outer", ["vec2"]);
 
 /** Products of every element of one vector with every element of another: [n] and [m] to [n, m]. */
 export function outer(input: Tensor, ...args: ArgsOf<typeof OUTER>): Tensor {
-  const { vec2 } = parse(OUTER, args);
+  const { vec2 } = parse(OUTER, args, input);
   expectDims("outer", "input", input, 1);
   expectDims("outer", "vec2", vec2, 1);
   return input.unsqueeze(1).mul(vec2);
@@ -177,7 +177,7 @@ const MATMUL = signature<{ other: Tensor }>()("matmul", ["other"]);
 
 /** Matrix product of any ranks: vectors get a dimension that is removed again, batch dimensions broadcast. */
 export function matmul(input: Tensor, ...args: ArgsOf<typeof MATMUL>): Tensor {
-  const { other } = parse(MATMUL, args);
+  const { other } = parse(MATMUL, args, input);
   checkTensor("matmul", "input", input);
   checkTensor("matmul", "other", other);
   const ra = input.dim();
@@ -221,7 +221,7 @@ const ADDMM = signature<{ mat1: Tensor; mat2: Tensor } & Scaled>()("addmm", ["ma
 
 /** `beta * input + alpha * (mat1 @ mat2)`; with beta 0 the input is ignored, NaN included. */
 export function addmm(input: Tensor, ...args: ArgsOf<typeof ADDMM>): Tensor {
-  const { mat1, mat2, beta = 1, alpha = 1 } = parse(ADDMM, args);
+  const { mat1, mat2, beta = 1, alpha = 1 } = parse(ADDMM, args, input);
   expectDims("addmm", "mat1", mat1, 2);
   expectDims("addmm", "mat2", mat2, 2);
   expectInner("addmm", mat1, mat2, mat1.shape[1]!, mat2.shape[0]!);
@@ -236,7 +236,7 @@ const BADDBMM = signature<{ batch1: Tensor; batch2: Tensor } & Scaled>()(
 
 /** `beta * input + alpha * (batch1 @ batch2)`. */
 export function baddbmm(input: Tensor, ...args: ArgsOf<typeof BADDBMM>): Tensor {
-  const { batch1, batch2, beta = 1, alpha = 1 } = parse(BADDBMM, args);
+  const { batch1, batch2, beta = 1, alpha = 1 } = parse(BADDBMM, args, input);
   expectDims("baddbmm", "batch1", batch1, 3);
   expectDims("baddbmm", "batch2", batch2, 3);
   expectInner("baddbmm", batch1, batch2, batch1.shape[2]!, batch2.shape[1]!);
@@ -278,7 +278,12 @@ const ADDMV = signature<{ mat: Tensor; vec: Tensor } & Scaled>()("addmv", ["mat"
 
 /** `beta * input + alpha * (mat @ vec)`. */
 export function addmv(input: Tensor, ...args: ArgsOf<typeof ADDMV>): Tensor {
-  const { mat, vec, beta = 1, alpha = 1 } = parse(ADDMV, args);
+  const { mat, vec, beta = 1, alpha = 1 } = parse(ADDMV, args, input);
   const y = mv(mat, vec).mul(alpha);
+  const target = broadcastShapes("addmv", input.shape, y.shape);
+  if (target.length !== 1 || target[0] !== y.shape[0])
+    throw new ShapeError(
+      `addmv: the input of shape ${showShape(input.shape)} does not expand to ${showShape(y.shape)}`,
+    );
   return beta === 0 ? y : input.mul(beta).add(y);
 }

@@ -1,6 +1,6 @@
 /** Reductions over any dimensions, with PyTorch's derivatives. */
 
-import { parse, signature, type ArgsOf } from "../args.ts";
+import { describeValue, parse, signature, type ArgsOf } from "../args.ts";
 import { record, recordMany } from "../autograd/tape.ts";
 import { category, isFloat, type DType } from "../dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
@@ -27,10 +27,12 @@ export function reduce(
   name: string,
   kind: ReduceKind,
   input: Tensor,
-  dims: readonly number[],
+  given: readonly number[],
   keepdim: boolean,
   dtype: DType,
 ): Tensor {
+  // In order, as the scheduler walks them.
+  const dims = [...given].sort((a, b) => a - b);
   const { shape, strides, offset } = input.impl;
   const target = reducedShape(shape, dims, keepdim);
   const isArg = kind === "argmax" || kind === "argmin";
@@ -97,7 +99,7 @@ const SUM = signature<{ dim?: Dims; keepdim?: boolean; dtype?: DType | null }>()
 
 /** Sum of all elements, or over `dim`. Integers and bool sum to int32. */
 export function sum(input: Tensor, ...args: ArgsOf<typeof SUM>): Tensor {
-  const { dim = null, keepdim = false, dtype } = parse(SUM, args);
+  const { dim = null, keepdim = false, dtype } = parse(SUM, args, input);
   const dims = wrapDims("sum", dim, input.dim());
   const out = reduce("sum", "sum", input, dims, keepdim, dtype ?? sumType(input.dtype));
   const shape = [...input.shape];
@@ -115,7 +117,7 @@ const NANSUM = signature<{ dim?: Dims; keepdim?: boolean; dtype?: DType | null }
 
 /** Sum that counts NaN as zero. */
 export function nansum(input: Tensor, ...args: ArgsOf<typeof NANSUM>): Tensor {
-  const options = parse(NANSUM, args);
+  const options = parse(NANSUM, args, input);
   return sum(isFloat(input.dtype) ? input.maskedFill(input.isnan(), 0) : input, options);
 }
 
@@ -127,7 +129,7 @@ const MEAN = signature<{ dim?: Dims; keepdim?: boolean; dtype?: DType | null }>(
 
 /** Mean of all elements, or over `dim`, of floats. */
 export function mean(input: Tensor, ...args: ArgsOf<typeof MEAN>): Tensor {
-  const { dim = null, keepdim = false, dtype } = parse(MEAN, args);
+  const { dim = null, keepdim = false, dtype } = parse(MEAN, args, input);
   const x = dtype != null && dtype !== input.dtype ? input.to(dtype) : input;
   checkFloating("mean", x);
   const dims = wrapDims("mean", dim, x.dim());
@@ -148,7 +150,7 @@ const PROD = signature<{ dim?: number | null; keepdim?: boolean; dtype?: DType |
 
 /** Product of all elements, or over one dimension. Integers and bool multiply to int32. */
 export function prod(input: Tensor, ...args: ArgsOf<typeof PROD>): Tensor {
-  const { dim = null, keepdim = false, dtype } = parse(PROD, args);
+  const { dim = null, keepdim = false, dtype } = parse(PROD, args, input);
   const x = dtype != null && dtype !== input.dtype && isFloat(dtype) ? input.to(dtype) : input;
   const dims =
     dim === null ? wrapDims("prod", null, x.dim()) : [wrapDim("prod", dim, x.dim())].filter(() => x.dim() > 0);
@@ -187,12 +189,12 @@ const AMIN = signature<{ dim?: Dims; keepdim?: boolean }>()("amin", ["dim", "kee
 
 /** Largest elements over `dim` (all by default); equal ones share the gradient. */
 export function amax(input: Tensor, ...args: ArgsOf<typeof AMAX>): Tensor {
-  return extremes("amax", input, parse(AMAX, args));
+  return extremes("amax", input, parse(AMAX, args, input));
 }
 
 /** Smallest elements over `dim` (all by default); equal ones share the gradient. */
 export function amin(input: Tensor, ...args: ArgsOf<typeof AMIN>): Tensor {
-  return extremes("amin", input, parse(AMIN, args));
+  return extremes("amin", input, parse(AMIN, args, input));
 }
 
 function extremes(
@@ -224,6 +226,10 @@ function shareAmongEqual(
 
 function extremeValue(name: string, input: Tensor, dims: readonly number[], keepdim: boolean): Tensor {
   const kind = name === "amax" || name === "max" ? "max" : "min";
+  if (numel(dims.map((d) => input.shape[d]!)) === 0 && numel(reducedShape(input.shape, dims, false)) > 0)
+    throw new ShapeError(
+      `${name}: expected reduction dims ${showShape(dims)} to have non-zero size, got shape ${showShape(input.shape)}`,
+    );
   if (input.dtype === "bool") return reduce(name, kind === "max" ? "any" : "all", input, dims, keepdim, "bool");
   return reduce(name, kind, input, dims, keepdim, input.dtype);
 }
@@ -288,7 +294,7 @@ const ARGMIN = signature<{ dim?: number | null; keepdim?: boolean }>()("argmin",
 
 /** Position (int32) of the first largest element: in the flattened tensor, or along `dim`. NaN counts as largest. */
 export function argmax(input: Tensor, ...args: ArgsOf<typeof ARGMAX>): Tensor {
-  const { dim = null, keepdim = false } = parse(ARGMAX, args);
+  const { dim = null, keepdim = false } = parse(ARGMAX, args, input);
   return argExtreme(
     "argmax",
     input,
@@ -299,7 +305,7 @@ export function argmax(input: Tensor, ...args: ArgsOf<typeof ARGMAX>): Tensor {
 
 /** Position (int32) of the first smallest element: in the flattened tensor, or along `dim`. NaN counts as smallest. */
 export function argmin(input: Tensor, ...args: ArgsOf<typeof ARGMIN>): Tensor {
-  const { dim = null, keepdim = false } = parse(ARGMIN, args);
+  const { dim = null, keepdim = false } = parse(ARGMIN, args, input);
   return argExtreme(
     "argmin",
     input,
@@ -318,13 +324,13 @@ const ALL = signature<{ dim?: Dims; keepdim?: boolean }>()("all", ["dim", "keepd
 
 /** True where some element is nonzero. */
 export function any(input: Tensor, ...args: ArgsOf<typeof ANY>): Tensor {
-  const { dim = null, keepdim = false } = parse(ANY, args);
+  const { dim = null, keepdim = false } = parse(ANY, args, input);
   return reduce("any", "any", input, wrapDims("any", dim, input.dim()), keepdim, "bool");
 }
 
 /** True where all elements are nonzero. */
 export function all(input: Tensor, ...args: ArgsOf<typeof ALL>): Tensor {
-  const { dim = null, keepdim = false } = parse(ALL, args);
+  const { dim = null, keepdim = false } = parse(ALL, args, input);
   return reduce("all", "all", input, wrapDims("all", dim, input.dim()), keepdim, "bool");
 }
 
@@ -342,6 +348,8 @@ const STD = signature<Spread>()("std", ["dim", "unbiased", "keepdim"], ["correct
 function spreadOptions(name: string, { dim = null, unbiased, keepdim = false, correction }: Spread, rank: number) {
   // var(unbiased) is a form of its own: a boolean in the place of dim.
   const flag = typeof dim === "boolean" ? dim : unbiased;
+  if (correction != null && typeof correction !== "number")
+    throw new ArgumentError(`${name}: correction must be a number, got ${describeValue(correction)}`);
   if (flag !== undefined && correction != null)
     throw new ArgumentError(`${name}: give unbiased or correction, not both`);
   return {
@@ -353,7 +361,7 @@ function spreadOptions(name: string, { dim = null, unbiased, keepdim = false, co
 
 /** Variance of all elements or over `dim`; the sum of squares is divided by `count - correction` (1 by default). */
 export function var_(input: Tensor, ...args: ArgsOf<typeof VAR>): Tensor {
-  const { dims, keepdim, correction } = spreadOptions("var", parse(VAR, args), input.dim());
+  const { dims, keepdim, correction } = spreadOptions("var", parse(VAR, args, input), input.dim());
   checkFloating("var", input);
   const shape = [...input.shape];
   const freedom = Math.max(numel(dims.map((d) => shape[d]!)) - correction, 0);
@@ -381,7 +389,7 @@ function varianceValue(input: Tensor, dims: readonly number[], keepdim: boolean,
 
 /** Square root of the variance. */
 export function std(input: Tensor, ...args: ArgsOf<typeof STD>): Tensor {
-  const { dims, keepdim, correction } = spreadOptions("std", parse(STD, args), input.dim());
+  const { dims, keepdim, correction } = spreadOptions("std", parse(STD, args, input), input.dim());
   checkFloating("std", input);
   const shape = [...input.shape];
   const freedom = Math.max(numel(dims.map((d) => shape[d]!)) - correction, 0);
@@ -403,13 +411,13 @@ export function std(input: Tensor, ...args: ArgsOf<typeof STD>): Tensor {
 
 /** Variance and mean. */
 export function varMean(input: Tensor, ...args: ArgsOf<typeof VAR>): [Tensor, Tensor] {
-  const { dims, keepdim, correction } = spreadOptions("varMean", parse(VAR, args), input.dim());
+  const { dims, keepdim, correction } = spreadOptions("varMean", parse(VAR, args, input), input.dim());
   return [var_(input, dims, undefined, keepdim, { correction }), mean(input, dims, keepdim)];
 }
 
 /** Standard deviation and mean. */
 export function stdMean(input: Tensor, ...args: ArgsOf<typeof STD>): [Tensor, Tensor] {
-  const { dims, keepdim, correction } = spreadOptions("stdMean", parse(STD, args), input.dim());
+  const { dims, keepdim, correction } = spreadOptions("stdMean", parse(STD, args, input), input.dim());
   return [std(input, dims, undefined, keepdim, { correction }), mean(input, dims, keepdim)];
 }
 
@@ -417,7 +425,7 @@ const LOGSUMEXP = signature<{ dim: number | readonly number[]; keepdim?: boolean
 
 /** `log(sum(exp(input)))` over `dim`, with the largest element subtracted first. */
 export function logsumexp(input: Tensor, ...args: ArgsOf<typeof LOGSUMEXP>): Tensor {
-  const { dim, keepdim = false } = parse(LOGSUMEXP, args);
+  const { dim, keepdim = false } = parse(LOGSUMEXP, args, input);
   const dims = wrapDims("logsumexp", dim, input.dim());
   const source = isFloat(input.dtype) ? input : input.to("float32");
   const x = source.detach();
@@ -450,7 +458,8 @@ const COUNT_NONZERO = signature<{ dim?: Dims }>()("countNonzero", ["dim"]);
 
 /** How many elements are nonzero (int32). */
 export function countNonzero(input: Tensor, ...args: ArgsOf<typeof COUNT_NONZERO>): Tensor {
-  return input.ne(0).sum(parse(COUNT_NONZERO, args).dim ?? null);
+  const { dim = null } = parse(COUNT_NONZERO, args, input);
+  return input.ne(0).sum(dim);
 }
 
 const NORM = signature<{ p?: number | "fro" | "nuc"; dim?: Dims; keepdim?: boolean; dtype?: DType | null }>()("norm", [
@@ -462,7 +471,7 @@ const NORM = signature<{ p?: number | "fro" | "nuc"; dim?: Dims; keepdim?: boole
 
 /** Vector norm of all elements or over `dim`: p = 2 (`"fro"`) by default; 0, 1, Infinity, -Infinity and any other. */
 export function norm(input: Tensor, ...args: ArgsOf<typeof NORM>): Tensor {
-  const { p = "fro", dim = null, keepdim = false, dtype } = parse(NORM, args);
+  const { p = "fro", dim = null, keepdim = false, dtype } = parse(NORM, args, input);
   const x = dtype != null && dtype !== input.dtype ? input.to(dtype) : input;
   if (category(x.dtype) !== 2)
     throw new DTypeError(`norm: expected a floating point tensor, got ${x.dtype}; convert it with .to("float32")`);
@@ -474,7 +483,7 @@ export function norm(input: Tensor, ...args: ArgsOf<typeof NORM>): Tensor {
 /** `(sum |x|^p)^(1/p)` and its limits. */
 export function vectorNorm(name: string, input: Tensor, p: number, dim: Dims, keepdim: boolean): Tensor {
   if (typeof p !== "number" || Number.isNaN(p))
-    throw new ArgumentError(`norm: p must be a number or "fro", got ${String(p)}`);
+    throw new ArgumentError(`norm: p must be a number or "fro", got ${describeValue(p)}`);
   const dims = wrapDims("norm", dim, input.dim());
   const shape = [...input.shape];
   const x = input.detach();

@@ -11,7 +11,7 @@ const ROUND = signature<{ decimals?: number }>()("round", [], ["decimals"]);
 
 /** Nearest integer, ties to even; with `decimals`, nearest multiple of 10^-decimals. */
 export function round(input: Tensor, ...args: ArgsOf<typeof ROUND>): Tensor {
-  const { decimals = 0 } = parse(ROUND, args);
+  const { decimals = 0 } = parse(ROUND, args, input);
   if (!Number.isInteger(decimals))
     throw new ArgumentError(`round: decimals must be an integer, got ${String(decimals)}`);
   if (decimals === 0) return unary("round", input);

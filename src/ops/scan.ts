@@ -1,6 +1,6 @@
 /** Running sums and products, and triangles. */
 
-import { parse, signature, type ArgsOf } from "../args.ts";
+import { checkInteger, parse, signature, type ArgsOf } from "../args.ts";
 import { isGradEnabled } from "../autograd/mode.ts";
 import { record } from "../autograd/tape.ts";
 import { checkDType, isFloat, type DType } from "../dtype.ts";
@@ -43,7 +43,7 @@ const CUMSUM = signature<{ dim: number; dtype?: DType | null }>()("cumsum", ["di
 
 /** Sums of the elements up to and including each, along a dimension. Integers and bool sum as int32. */
 export function cumsum(input: Tensor, ...args: ArgsOf<typeof CUMSUM>): Tensor {
-  const { dim: given, dtype } = parse(CUMSUM, args);
+  const { dim: given, dtype } = parse(CUMSUM, args, input);
   const dim = wrapDim("cumsum", given, input.dim());
   const to = dtype == null ? (isFloat(input.dtype) ? input.dtype : "int32") : checkDType(dtype, "cumsum");
   const out = scan(input, dim, "sum", to);
@@ -59,7 +59,7 @@ const CUMPROD = signature<{ dim: number; dtype?: DType | null }>()("cumprod", ["
 
 /** Products of the elements up to and including each, along a dimension. Integers and bool multiply as int32. */
 export function cumprod(input: Tensor, ...args: ArgsOf<typeof CUMPROD>): Tensor {
-  const { dim: given, dtype } = parse(CUMPROD, args);
+  const { dim: given, dtype } = parse(CUMPROD, args, input);
   const dim = wrapDim("cumprod", given, input.dim());
   const to = dtype == null ? (isFloat(input.dtype) ? input.dtype : "int32") : checkDType(dtype, "cumprod");
   const out = scan(input, dim, "prod", to);
@@ -114,10 +114,10 @@ function cut(name: "tril" | "triu", input: Tensor, diagonal: number): Tensor {
 
 /** The elements on and below a diagonal of the last two dimensions, zero elsewhere. */
 export function tril(input: Tensor, ...args: ArgsOf<typeof TRIL>): Tensor {
-  return cut("tril", input, parse(TRIL, args).diagonal ?? 0);
+  return cut("tril", input, checkInteger("tril", "diagonal", parse(TRIL, args, input).diagonal ?? 0));
 }
 
 /** The elements on and above a diagonal of the last two dimensions, zero elsewhere. */
 export function triu(input: Tensor, ...args: ArgsOf<typeof TRIU>): Tensor {
-  return cut("triu", input, parse(TRIU, args).diagonal ?? 0);
+  return cut("triu", input, checkInteger("triu", "diagonal", parse(TRIU, args, input).diagonal ?? 0));
 }

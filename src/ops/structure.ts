@@ -1,6 +1,6 @@
 /** Views and movement: other ways to see the same storage, each with the derivative that undoes it. */
 
-import { checkInteger, integers, parse, signature, splitOptions, spread, type ArgsOf } from "../args.ts";
+import { checkInteger, describeValue, integers, parse, signature, splitOptions, spread, type ArgsOf } from "../args.ts";
 import { isGradEnabled } from "../autograd/mode.ts";
 import { record, recordMany } from "../autograd/tape.ts";
 import type { ViewKind } from "../base.ts";
@@ -8,7 +8,7 @@ import { isFloat } from "../dtype.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
 import { contiguousStrides, numel, reshapeStrides, sameShape, showShape, type View } from "../graph/view.ts";
 import type { Tensor } from "../tensor.ts";
-import { aliasOf, checkSizes, convertCopy, isTensor, wrapDim, wrapDims } from "./apply.ts";
+import { aliasOf, checkSizes, checkTensor, convertCopy, isTensor, wrapDim, wrapDims } from "./apply.ts";
 
 /**
  * A view of `input`, on the tape: `again` makes the same view of any tensor of the same shape, and `grad` takes the view's
@@ -90,6 +90,7 @@ export type Sizes = (number | readonly number[] | object)[];
 
 /** The same elements under another shape, without copying. Throws a `ShapeError` where the strides do not allow it. */
 export function view(input: Tensor, ...size: Sizes): Tensor {
+  checkTensor("view", "input", input);
   const shape = inferShape("view", sizesOf("view", "size", size), input.numel(), input.shape);
   const strides = reshapeStrides(input.shape, input.impl.strides, shape);
   if (strides === null)
@@ -109,6 +110,7 @@ export function view(input: Tensor, ...size: Sizes): Tensor {
 
 /** The same elements under another shape: a view where possible, else a copy. */
 export function reshape(input: Tensor, ...shape: Sizes): Tensor {
+  checkTensor("reshape", "input", input);
   const sizes = inferShape("reshape", sizesOf("reshape", "shape", shape), input.numel(), input.shape);
   if (reshapeStrides(input.shape, input.impl.strides, sizes) !== null) return view(input, sizes);
   const before = [...input.shape];
@@ -120,11 +122,13 @@ export function reshape(input: Tensor, ...shape: Sizes): Tensor {
 
 /** `view` to another tensor's shape. */
 export function viewAs(input: Tensor, other: Tensor): Tensor {
+  checkTensor("viewAs", "other", other);
   return view(input, [...other.shape]);
 }
 
 /** `reshape` to another tensor's shape. */
 export function reshapeAs(input: Tensor, other: Tensor): Tensor {
+  checkTensor("reshapeAs", "other", other);
   return reshape(input, [...other.shape]);
 }
 
@@ -132,7 +136,7 @@ const FLATTEN = signature<{ startDim?: number; endDim?: number }>()("flatten", [
 
 /** Dimensions `startDim` to `endDim` as one. */
 export function flatten(input: Tensor, ...args: ArgsOf<typeof FLATTEN>): Tensor {
-  const { startDim = 0, endDim = -1 } = parse(FLATTEN, args);
+  const { startDim = 0, endDim = -1 } = parse(FLATTEN, args, input);
   const rank = input.dim();
   const start = wrapDim("flatten", startDim, rank);
   const end = wrapDim("flatten", endDim, rank);
@@ -145,6 +149,7 @@ export function flatten(input: Tensor, ...args: ArgsOf<typeof FLATTEN>): Tensor 
 
 /** All elements in one dimension. */
 export function ravel(input: Tensor): Tensor {
+  checkTensor("ravel", "input", input);
   return reshape(input, [-1]);
 }
 
@@ -152,15 +157,17 @@ const UNFLATTEN = signature<{ dim: number; sizes: readonly number[] }>()("unflat
 
 /** One dimension as several, of sizes that multiply to it (one may be -1). */
 export function unflatten(input: Tensor, ...args: ArgsOf<typeof UNFLATTEN>): Tensor {
-  const { dim: given, sizes } = parse(UNFLATTEN, args);
+  const { dim: given, sizes } = parse(UNFLATTEN, args, input);
   const dim = wrapDim("unflatten", given, input.dim());
   const { shape } = input;
+  if (Array.isArray(sizes) && sizes.length === 0) throw new ShapeError("unflatten: sizes must not be empty");
   const inner = inferShape("unflatten", integers("unflatten", "sizes", sizes), shape[dim]!, [shape[dim]!]);
   return view(input, [...shape.slice(0, dim), ...inner, ...shape.slice(dim + 1)]);
 }
 
 /** Dimensions in another order. */
 export function permute(input: Tensor, ...dims: Sizes): Tensor {
+  checkTensor("permute", "input", input);
   const rank = input.dim();
   const given = sizesOf("permute", "dims", dims);
   if (given.length !== rank)
@@ -199,13 +206,14 @@ function swapView(name: string, input: Tensor, i: number, j: number): Tensor {
 
 /** Two dimensions exchanged. */
 export function transpose(input: Tensor, ...args: ArgsOf<typeof TRANSPOSE>): Tensor {
-  const { dim0, dim1 } = parse(TRANSPOSE, args);
+  const { dim0, dim1 } = parse(TRANSPOSE, args, input);
   const rank = input.dim();
   return swapView("TransposeBackward0", input, wrapDim("transpose", dim0, rank), wrapDim("transpose", dim1, rank));
 }
 
 /** The transpose of a matrix; tensors of fewer dimensions are left as they are. */
 export function t(input: Tensor): Tensor {
+  checkTensor("t", "input", input);
   const rank = input.dim();
   if (rank > 2)
     throw new ShapeError(
@@ -236,7 +244,7 @@ const MOVEDIM = signature<{ source: number | readonly number[]; destination: num
 
 /** Moves dimensions to other positions; the rest keep their order. */
 export function movedim(input: Tensor, ...args: ArgsOf<typeof MOVEDIM>): Tensor {
-  const { source, destination } = parse(MOVEDIM, args);
+  const { source, destination } = parse(MOVEDIM, args, input);
   const rank = input.dim();
   const from = integers("movedim", "source", source).map((d) => wrapDim("movedim", d, rank));
   const to = integers("movedim", "destination", destination).map((d) => wrapDim("movedim", d, rank));
@@ -244,6 +252,7 @@ export function movedim(input: Tensor, ...args: ArgsOf<typeof MOVEDIM>): Tensor 
     throw new ShapeError(
       `movedim: source ${showShape(from)} and destination ${showShape(to)} must be as many distinct dims`,
     );
+  if (rank === 0) return permute(input, []);
   const order = new Array<number>(rank).fill(-1);
   from.forEach((d, i) => (order[to[i]!] = d));
   const rest = Array.from({ length: rank }, (_, d) => d).filter((d) => !from.includes(d));
@@ -256,6 +265,7 @@ export function squeeze(
   input: Tensor,
   ...args: (number | readonly number[] | { dim?: number | readonly number[] } | null | undefined)[]
 ): Tensor {
+  checkTensor("squeeze", "input", input);
   const { values, options } = splitOptions<{ dim: number | readonly number[] }>("squeeze", args, ["dim"]);
   const given = options.dim ?? (values.length > 0 ? values[0] : null);
   const rank = input.dim();
@@ -278,7 +288,7 @@ const UNSQUEEZE = signature<{ dim: number }>()("unsqueeze", ["dim"]);
 
 /** A dimension of size one inserted before `dim`. */
 export function unsqueeze(input: Tensor, ...args: ArgsOf<typeof UNSQUEEZE>): Tensor {
-  const dim = wrapDim("unsqueeze", parse(UNSQUEEZE, args).dim, input.dim() + 1);
+  const dim = wrapDim("unsqueeze", parse(UNSQUEEZE, args, input).dim, input.dim() + 1);
   const { shape, strides, offset } = input.impl;
   const step = dim < shape.length ? shape[dim]! * strides[dim]! : 1;
   return makeView(
@@ -296,6 +306,7 @@ export function unsqueeze(input: Tensor, ...args: ArgsOf<typeof UNSQUEEZE>): Ten
 
 /** Dimensions of size one repeated without copying; -1 keeps a size. New dimensions go in front. */
 export function expand(input: Tensor, ...size: Sizes): Tensor {
+  checkTensor("expand", "input", input);
   const sizes = sizesOf("expand", "size", size);
   const { shape, strides, offset } = input.impl;
   const lead = sizes.length - shape.length;
@@ -332,6 +343,7 @@ export function expand(input: Tensor, ...size: Sizes): Tensor {
 
 /** `expand` to another tensor's shape. */
 export function expandAs(input: Tensor, other: Tensor): Tensor {
+  checkTensor("expandAs", "other", other);
   return expand(input, [...other.shape]);
 }
 
@@ -344,7 +356,7 @@ const SELECT = signature<{ dim: number; index: number }>()("select", ["dim", "in
 
 /** The slice at one index of a dimension, which is removed. */
 export function select(input: Tensor, ...args: ArgsOf<typeof SELECT>): Tensor {
-  const { dim: givenDim, index: given } = parse(SELECT, args);
+  const { dim: givenDim, index: given } = parse(SELECT, args, input);
   const rank = input.dim();
   if (rank === 0) throw new ShapeError("select: cannot be applied to a 0-dim tensor");
   const dim = wrapDim("select", givenDim, rank);
@@ -373,7 +385,9 @@ function sliceView(input: Tensor, dim: number, start: number | null, end: number
   const { shape, strides, offset } = input.impl;
   const n = shape[dim]!;
   if (!Number.isInteger(step) || step <= 0)
-    throw new ArgumentError(`slice: step must be a positive integer, got ${step}; use flip() to reverse`);
+    throw new ArgumentError(
+      `slice: step must be a positive integer, got ${describeValue(step)}; use flip() to reverse`,
+    );
   const clip = (value: number): number => Math.min(Math.max(value < 0 ? value + n : value, 0), n);
   const from = clip(checkInteger("slice", "start", start ?? 0));
   const to = Math.max(clip(checkInteger("slice", "end", end ?? n)), from);
@@ -403,7 +417,7 @@ const SLICE = signature<{ dim?: number; start?: number | null; end?: number | nu
 
 /** Elements `start` to `end` (excluded) of a dimension, every `step`-th; bounds as in Python. */
 export function slice(input: Tensor, ...args: ArgsOf<typeof SLICE>): Tensor {
-  const { dim = 0, start = null, end = null, step = 1 } = parse(SLICE, args);
+  const { dim = 0, start = null, end = null, step = 1 } = parse(SLICE, args, input);
   if (input.dim() === 0) throw new ShapeError("slice: cannot be applied to a 0-dim tensor");
   return sliceView(input, wrapDim("slice", dim, input.dim()), start, end, step);
 }
@@ -412,12 +426,12 @@ const NARROW = signature<{ dim: number; start: number; length: number }>()("narr
 
 /** `length` elements of a dimension, from `start` on. */
 export function narrow(input: Tensor, ...args: ArgsOf<typeof NARROW>): Tensor {
-  const { dim: givenDim, start: given, length } = parse(NARROW, args);
+  const { dim: givenDim, start: given, length } = parse(NARROW, args, input);
   if (input.dim() === 0) throw new ShapeError("narrow: cannot be applied to a 0-dim tensor");
   const dim = wrapDim("narrow", givenDim, input.dim());
   const n = input.shape[dim]!;
   if (!Number.isInteger(length) || length < 0)
-    throw new ShapeError(`narrow: length must be a non-negative integer, got ${length}`);
+    throw new ShapeError(`narrow: length must be a non-negative integer, got ${describeValue(length)}`);
   const start = checkInteger("narrow", "start", given) < 0 ? given + n : given;
   if (start < 0 || start + length > n)
     throw new ShapeError(`narrow: start (${given}) + length (${length}) exceeds dimension size (${n})`);
@@ -428,7 +442,7 @@ const DIAGONAL = signature<{ offset?: number; dim1?: number; dim2?: number }>()(
 
 /** The diagonal of two dimensions, as a last dimension; `offset` counts towards the upper right. */
 export function diagonal(input: Tensor, ...args: ArgsOf<typeof DIAGONAL>): Tensor {
-  const { offset = 0, dim1 = 0, dim2 = 1 } = parse(DIAGONAL, args);
+  const { offset = 0, dim1 = 0, dim2 = 1 } = parse(DIAGONAL, args, input);
   const rank = input.dim();
   const a = wrapDim("diagonal", dim1, rank);
   const b = wrapDim("diagonal", dim2, rank);
@@ -460,14 +474,14 @@ const SPLIT = signature<{ splitSize: number | readonly number[]; dim?: number }>
 
 /** Views of consecutive parts of a dimension: of `splitSize` each (the last may be smaller), or of the sizes given. */
 export function split(input: Tensor, ...args: ArgsOf<typeof SPLIT>): Tensor[] {
-  const { splitSize, dim: given = 0 } = parse(SPLIT, args);
+  const { splitSize, dim: given = 0 } = parse(SPLIT, args, input);
   if (input.dim() === 0) throw new ShapeError("split: expects at least a 1-dimensional tensor");
   const dim = wrapDim("split", given, input.dim());
   const n = input.shape[dim]!;
   let sizes: number[];
   if (typeof splitSize === "number") {
     if (!Number.isInteger(splitSize) || splitSize < 0 || (splitSize === 0 && n > 0))
-      throw new ArgumentError(`split: splitSize must be a positive integer, got ${splitSize}`);
+      throw new ArgumentError(`split: splitSize must be a positive integer, got ${describeValue(splitSize)}`);
     const parts = n === 0 ? 1 : Math.ceil(n / splitSize);
     sizes = Array.from({ length: parts }, (_, i) => Math.min(splitSize, n - i * splitSize));
   } else {
@@ -525,9 +539,9 @@ const CHUNK = signature<{ chunks: number; dim?: number }>()("chunk", ["chunks", 
 
 /** At most `chunks` views of consecutive, equally large parts of a dimension (the last may be smaller). */
 export function chunk(input: Tensor, ...args: ArgsOf<typeof CHUNK>): Tensor[] {
-  const { chunks, dim: given = 0 } = parse(CHUNK, args);
+  const { chunks, dim: given = 0 } = parse(CHUNK, args, input);
   if (!Number.isInteger(chunks) || chunks <= 0)
-    throw new ArgumentError(`chunk: chunks must be a positive integer, got ${chunks}`);
+    throw new ArgumentError(`chunk: chunks must be a positive integer, got ${describeValue(chunks)}`);
   if (input.dim() === 0) throw new ShapeError("chunk: expects at least a 1-dimensional tensor");
   const dim = wrapDim("chunk", given, input.dim());
   const n = input.shape[dim]!;
@@ -539,7 +553,7 @@ const UNBIND = signature<{ dim?: number }>()("unbind", ["dim"]);
 
 /** The slices along a dimension, which is removed. */
 export function unbind(input: Tensor, ...args: ArgsOf<typeof UNBIND>): Tensor[] {
-  const { dim: given = 0 } = parse(UNBIND, args);
+  const { dim: given = 0 } = parse(UNBIND, args, input);
   if (input.dim() === 0) throw new ShapeError("unbind: cannot be applied to a 0-dim tensor");
   const dim = wrapDim("unbind", given, input.dim());
   const { shape, strides, offset } = input.impl;
@@ -563,12 +577,14 @@ export function unbind(input: Tensor, ...args: ArgsOf<typeof UNBIND>): Tensor[] 
 
 /** The same values in row-major order without gaps; the tensor itself if it is so already. */
 export function contiguous(input: Tensor): Tensor {
+  checkTensor("contiguous", "input", input);
   if (input.isContiguous()) return input;
   return clone(input);
 }
 
 /** A copy with storage of its own. */
 export function clone(input: Tensor): Tensor {
+  checkTensor("clone", "input", input);
   const out = convertCopy(input, input.dtype);
   record("CloneBackward0", out, [[input, [], (g) => g]]);
   return out;
@@ -576,11 +592,13 @@ export function clone(input: Tensor): Tensor {
 
 /** The same storage, off the tape. */
 export function detach(input: Tensor): Tensor {
+  checkTensor("detach", "input", input);
   return aliasOf(input, input.impl);
 }
 
 /** Elements in reverse order along the dimensions given. */
 export function flip(input: Tensor, ...dims: Sizes): Tensor {
+  checkTensor("flip", "input", input);
   const given = sizesOf("flip", "dims", dims);
   const list = given.length === 0 ? [] : wrapDims("flip", given, input.dim());
   const { shape, strides, offset } = input.impl;
@@ -598,6 +616,7 @@ export function flip(input: Tensor, ...dims: Sizes): Tensor {
 
 /** Sum over what broadcasting repeated, so that the result has the shape given. */
 export function sumToSize(input: Tensor, ...size: Sizes): Tensor {
+  checkTensor("sumToSize", "input", input);
   const target = sizesOf("sumToSize", "size", size);
   if (sameShape(input.shape, target)) return input;
   const lead = input.dim() - target.length;

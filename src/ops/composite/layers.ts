@@ -1,6 +1,6 @@
 /** The functions behind layers: linear maps, normalisation, tables of vectors. */
 
-import { parse, signature, type ArgsOf } from "../../args.ts";
+import { checkInteger, integers, parse, signature, type ArgsOf } from "../../args.ts";
 import { record } from "../../autograd/tape.ts";
 import { ArgumentError, ShapeError } from "../../errors.ts";
 import { showShape } from "../../graph/view.ts";
@@ -12,8 +12,9 @@ const LINEAR = signature<{ weight: Tensor; bias?: Tensor | null }>()("linear", [
 
 /** `input @ weight.T + bias`: input [..., in], weight [out, in] (or [in]), bias [out]. */
 export function linear(input: Tensor, ...args: ArgsOf<typeof LINEAR>): Tensor {
-  const { weight, bias = null } = parse(LINEAR, args);
+  const { weight, bias = null } = parse(LINEAR, args, input);
   checkTensor("linear", "weight", weight);
+  if (bias !== null) checkTensor("linear", "bias", bias);
   const inner = weight.shape[weight.dim() - 1];
   if (input.dim() === 0 || weight.dim() === 0 || weight.dim() > 2 || inner !== input.shape[input.dim() - 1])
     throw new ShapeError(
@@ -33,9 +34,9 @@ const LAYER_NORM = signature<{
 
 /** Normalises over the trailing dimensions `normalizedShape` to mean 0 and variance 1, then scales and shifts. */
 export function layerNorm(input: Tensor, ...args: ArgsOf<typeof LAYER_NORM>): Tensor {
-  const { normalizedShape, weight = null, bias = null, eps = 1e-5 } = parse(LAYER_NORM, args);
+  const { normalizedShape, weight = null, bias = null, eps = 1e-5 } = parse(LAYER_NORM, args, input);
   checkFloating("layerNorm", input);
-  const shape = typeof normalizedShape === "number" ? [normalizedShape] : [...normalizedShape];
+  const shape = integers("layerNorm", "normalizedShape", normalizedShape);
   const rank = input.dim();
   const lead = rank - shape.length;
   if (shape.length === 0 || lead < 0 || shape.some((n, i) => n !== input.shape[lead + i]))
@@ -46,7 +47,10 @@ export function layerNorm(input: Tensor, ...args: ArgsOf<typeof LAYER_NORM>): Te
     ["weight", weight],
     ["bias", bias],
   ] as const)
-    if (p !== null && (p.dim() !== shape.length || p.shape.some((n, i) => n !== shape[i])))
+    if (
+      p !== null &&
+      (checkTensor("layerNorm", what, p).dim() !== shape.length || p.shape.some((n, i) => n !== shape[i]))
+    )
       throw new ShapeError(`layerNorm: ${what} must have shape ${showShape(shape)}, got ${showShape(p.shape)}`);
   const dims = shape.map((_, i) => lead + i);
   const outer = Array.from({ length: lead }, (_, d) => d);
@@ -95,12 +99,12 @@ const EMBEDDING = signature<{
 
 /** Rows of `weight` [n, d] at the int32 positions `input` (any shape): its shape with d appended. The row `paddingIdx` gets no gradient. */
 export function embedding(input: Tensor, ...args: ArgsOf<typeof EMBEDDING>): Tensor {
-  const { weight, paddingIdx = null, maxNorm = null, scaleGradByFreq = false } = parse(EMBEDDING, args);
+  const { weight, paddingIdx = null, maxNorm = null, scaleGradByFreq = false } = parse(EMBEDDING, args, input);
   checkTensor("embedding", "weight", weight);
   if (weight.dim() !== 2)
     throw new ShapeError(`embedding: weight must be a matrix, got shape ${showShape(weight.shape)}`);
   const rows = weight.shape[0]!;
-  if (paddingIdx !== null && (paddingIdx < -rows || paddingIdx >= rows))
+  if (paddingIdx !== null && (checkInteger("embedding", "paddingIdx", paddingIdx) < -rows || paddingIdx >= rows))
     throw new ArgumentError(`embedding: paddingIdx ${paddingIdx} must be within the ${rows} rows`);
   if (maxNorm !== null)
     throw new ArgumentError("embedding: maxNorm is not supported; renormalise the weight with renorm before");

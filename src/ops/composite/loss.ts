@@ -1,6 +1,6 @@
 /** Loss functions. */
 
-import { parse, signature, type ArgsOf } from "../../args.ts";
+import { describeValue, parse, signature, type ArgsOf } from "../../args.ts";
 import { record } from "../../autograd/tape.ts";
 import { isFloat } from "../../dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../errors.ts";
@@ -15,14 +15,14 @@ export type Reduction = "none" | "mean" | "sum";
 /** Fails unless the value is a known reduction. */
 export function checkReduction(op: string, value: unknown): Reduction {
   if (value === "none" || value === "mean" || value === "sum") return value;
-  throw new ArgumentError(`${op}: reduction must be "none", "mean" or "sum", got ${String(value)}`);
+  throw new ArgumentError(`${op}: reduction must be "none", "mean" or "sum", got ${describeValue(value)}`);
 }
 
 const MSE = signature<{ target: Tensor; reduction?: Reduction }>()("mseLoss", ["target"], ["reduction"]);
 
 /** Mean (or sum, or each) of the squared differences of `input` and `target`. */
 export function mseLoss(input: Tensor, ...args: ArgsOf<typeof MSE>): Tensor {
-  const { target, reduction: given = "mean" } = parse(MSE, args);
+  const { target, reduction: given = "mean" } = parse(MSE, args, input);
   checkTensor("mseLoss", "target", target);
   const reduction = checkReduction("mseLoss", given);
   const squares = input.detach().sub(target.detach()).square();
@@ -57,7 +57,8 @@ const NLL = signature<{ target: Tensor; weight?: Tensor | null; ignoreIndex?: nu
  * weights of the targets that count.
  */
 export function nllLoss(input: Tensor, ...args: ArgsOf<typeof NLL>): Tensor {
-  const { target, weight = null, ignoreIndex = -100, reduction = "mean" } = parse(NLL, args);
+  const { target, weight = null, ignoreIndex = -100, reduction = "mean" } = parse(NLL, args, input);
+  if (weight !== null) checkTensor("nllLoss", "weight", weight);
   return nll("nllLoss", input, target, weight, ignoreIndex, checkReduction("nllLoss", reduction));
 }
 
@@ -137,9 +138,10 @@ export function crossEntropy(input: Tensor, ...args: ArgsOf<typeof CROSS_ENTROPY
     ignoreIndex = -100,
     reduction: given = "mean",
     labelSmoothing = 0,
-  } = parse(CROSS_ENTROPY, args);
+  } = parse(CROSS_ENTROPY, args, input);
   const reduction = checkReduction("crossEntropy", given);
   checkTensor("crossEntropy", "target", target);
+  if (weight !== null) checkTensor("crossEntropy", "weight", weight);
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
     throw new ArgumentError(`crossEntropy: labelSmoothing must be between 0 and 1, got ${labelSmoothing}`);
   if (input.dim() === 0) throw new ShapeError("crossEntropy: input must have at least one dimension");

@@ -22,7 +22,7 @@ function prepare(
 
 /** `exp(x) / sum(exp(x))` along `dim`, with the largest element subtracted first. */
 export function softmax(input: Tensor, ...args: ArgsOf<typeof SOFTMAX>): Tensor {
-  const options = parse(SOFTMAX, args);
+  const options = parse(SOFTMAX, args, input);
   const { x, dim } = prepare("softmax", input, options.dim, options.dtype);
   let out: Tensor;
   if (x.numel() === 0) out = x.zerosLike();
@@ -42,7 +42,7 @@ function softmaxSlope(g: Tensor, y: Tensor, dim: number): Tensor {
 
 /** `log(softmax(x))` along `dim`, without loss for small probabilities. */
 export function logSoftmax(input: Tensor, ...args: ArgsOf<typeof LOG_SOFTMAX>): Tensor {
-  const options = parse(LOG_SOFTMAX, args);
+  const options = parse(LOG_SOFTMAX, args, input);
   const { x, dim } = prepare("logSoftmax", input, options.dim, options.dtype);
   let out: Tensor;
   if (x.numel() === 0) out = x.zerosLike();
