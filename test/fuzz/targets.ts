@@ -1,0 +1,239 @@
+/**
+ * What is called: every function that the library exports and every method of a tensor, found by looking, each with the generator that knows it. A name without
+ * one is an error that says where to add it.
+ */
+
+import * as tg from "#tapegrad";
+import { CONVOLUTIONS } from "./ops/convolution.ts";
+import { CREATION } from "./ops/creation.ts";
+import { ELEMENTWISE } from "./ops/elementwise.ts";
+import { INDEXING } from "./ops/indexing.ts";
+import { LOSSES } from "./ops/losses.ts";
+import { REDUCTIONS } from "./ops/reduce.ts";
+import { STRUCTURE } from "./ops/structure.ts";
+import type { Generator, Table } from "./sample.ts";
+
+/** All generators by the name of the operation. */
+export const GENERATORS: Table = {
+  ...ELEMENTWISE,
+  ...REDUCTIONS,
+  ...STRUCTURE,
+  ...INDEXING,
+  ...CREATION,
+  ...LOSSES,
+  ...CONVOLUTIONS,
+};
+
+/** Other names of operations. */
+const ALIASES: Readonly<Record<string, string>> = {
+  absolute: "abs",
+  arccos: "acos",
+  arccosh: "acosh",
+  arcsin: "asin",
+  arcsinh: "asinh",
+  arctan: "atan",
+  arctan2: "atan2",
+  arctanh: "atanh",
+  clip: "clamp",
+  concat: "cat",
+  concatenate: "cat",
+  divide: "div",
+  fix: "trunc",
+  ger: "outer",
+  greater: "gt",
+  greaterEqual: "ge",
+  less: "lt",
+  lessEqual: "le",
+  moveaxis: "movedim",
+  multiply: "mul",
+  negative: "neg",
+  notEqual: "ne",
+  rowStack: "vstack",
+  sgn: "sign",
+  subtract: "sub",
+  swapaxes: "transpose",
+  swapdims: "transpose",
+  trueDivide: "div",
+};
+
+/** What is no operation on tensors, and why it is left out. */
+const LEFT_OUT: Readonly<Record<string, readonly string[]>> = {
+  "a class or an error": [
+    "Tensor",
+    "TapegradError",
+    "ShapeError",
+    "DTypeError",
+    "ArgumentError",
+    "IndexError",
+    "DeviceError",
+    "DeviceLostError",
+    "OutOfMemoryError",
+    "DisposedError",
+    "AutogradError",
+    "LinAlgError",
+    "constructor",
+  ],
+  "the state of the program, not of tensors": [
+    "init",
+    "currentDevice",
+    "synchronize",
+    "destroy",
+    "memory",
+    "resetPeakMemory",
+    "setPrintOptions",
+    "getPrintOptions",
+    "manualSeed",
+    "seed",
+    "getRngState",
+    "setRngState",
+    "isGradEnabled",
+    "isInferenceModeEnabled",
+    "setGradEnabled",
+    "noGrad",
+    "enableGrad",
+    "inferenceMode",
+  ],
+  "a part of an index": ["slice"],
+  "about the tape, which other tests hold to PyTorch": [
+    "graph",
+    "backward",
+    "detach_",
+    "retainGrad",
+    "retainsGrad",
+    "registerHook",
+    "requiresGrad",
+    "requiresGrad_",
+    "grad",
+    "gradFn",
+    "isLeaf",
+    "version",
+    "data_",
+  ],
+  "reading, which every case does": [
+    "readAll",
+    "data",
+    "dataSync",
+    "toArray",
+    "toArraySync",
+    "tolist",
+    "item",
+    "itemSync",
+    "toText",
+    "toString",
+    "length",
+  ],
+  "what a handle knows without computing": [
+    "shape",
+    "dtype",
+    "device",
+    "ndim",
+    "size",
+    "dim",
+    "numel",
+    "nelement",
+    "elementSize",
+    "stride",
+    "storageOffset",
+    "isContiguous",
+    "isFloatingPoint",
+  ],
+  "lifetimes, which tests of memory cover": ["dispose", "retain"],
+  "float16, whose rounding the model does not follow": ["half"],
+};
+
+/** One way to call an operation. */
+export interface Target {
+  /** As it is written: `tg.add`, `x.add_`. */
+  readonly name: string;
+  readonly generator: Generator;
+  readonly kind: "function" | "method" | "property";
+  /** The generator's result is written into the tensor that the method is called on. */
+  readonly inPlace: boolean;
+  /** Position of that tensor among the arguments. */
+  readonly receiver: number;
+  call(args: readonly unknown[]): unknown;
+}
+
+type Functions = Readonly<Record<string, unknown>>;
+
+function generatorOf(name: string): { generator: Generator; inPlace: boolean } | null {
+  const own = GENERATORS[ALIASES[name] ?? name];
+  if (own !== undefined) return { generator: own, inPlace: false };
+  if (!name.endsWith("_")) return null;
+  const plain = name.slice(0, -1);
+  const base = GENERATORS[ALIASES[plain] ?? plain];
+  return base === undefined ? null : { generator: base, inPlace: true };
+}
+
+function methodNames(): string[] {
+  const names = new Set<string>();
+  for (
+    let p: object | null = tg.Tensor.prototype;
+    p !== null && p !== Object.prototype;
+    p = Object.getPrototypeOf(p) as object | null
+  )
+    for (const name of Object.getOwnPropertyNames(p)) names.add(name);
+  return [...names].sort();
+}
+
+/** Everything that is exported, and a complaint for each name that has no generator or is left out in vain. */
+export function findTargets(): { readonly targets: Target[]; readonly complaints: string[] } {
+  const leftOut = new Set(Object.values(LEFT_OUT).flat());
+  const found: Target[] = [];
+  const missing: string[] = [];
+  const seen = new Set<string>();
+  const functions = (prefix: string, from: Functions): void => {
+    for (const [name, value] of Object.entries(from)) {
+      if (typeof value !== "function") continue;
+      seen.add(name);
+      // A slice of dimensions is a method; the function of that name makes a part of an index.
+      if (leftOut.has(name)) continue;
+      const known = generatorOf(name);
+      if (known === null) missing.push(prefix + name);
+      else
+        found.push({
+          name: prefix + name,
+          kind: "function",
+          inPlace: false,
+          receiver: 0,
+          generator: known.generator,
+          call: (args) => (value as (...a: unknown[]) => unknown)(...args),
+        });
+    }
+  };
+  functions("tg.", tg);
+  functions("tg.F.", tg.F);
+  for (const name of methodNames()) {
+    seen.add(name);
+    if (leftOut.has(name) && name !== "slice") continue;
+    const known = generatorOf(name);
+    if (known === null) {
+      missing.push(`x.${name}`);
+      continue;
+    }
+    const isProperty = name === "T" || name === "mT";
+    const receiver = name.startsWith("polygamma") ? 1 : 0;
+    found.push({
+      name: `x.${name}`,
+      kind: isProperty ? "property" : "method",
+      inPlace: known.inPlace,
+      receiver,
+      generator: known.generator,
+      call: (args) => {
+        const self = args[receiver] as Functions;
+        return isProperty
+          ? self[name]
+          : (self[name] as (...a: unknown[]) => unknown).call(self, ...args.toSpliced(receiver, 1));
+      },
+    });
+  }
+  const complaints = missing.map(
+    (name) =>
+      `the fuzzer has no generator for ${name}: add one to a table in test/fuzz/ops, or an alias or a reason to leave it out to test/fuzz/targets.ts`,
+  );
+  for (const name of leftOut)
+    if (!seen.has(name)) complaints.push(`${name} is left out of the fuzzer, but it is not exported`);
+  for (const name of Object.keys(GENERATORS))
+    if (!seen.has(name)) complaints.push(`the fuzzer has a generator for ${name}, but it is not exported`);
+  return { targets: found, complaints };
+}
