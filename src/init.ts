@@ -29,7 +29,7 @@ export interface InitOptions {
   readonly gpu?: GpuLike | GpuDeviceLike | undefined;
   /** Which adapter to prefer where there are several. */
   readonly powerPreference?: "high-performance" | "low-power" | undefined;
-  /** Limits by name to ask for where they are lower than the adapter's. */
+  /** Limits by name to keep to where they are lower than the adapter's. */
   readonly limits?: Readonly<Record<string, number>> | undefined;
   /** Optional GPU features not to use, by name. */
   readonly without?: readonly string[] | undefined;
@@ -87,7 +87,7 @@ export async function init(options: InitOptions = {}): Promise<DeviceInfo> {
       `the only WebGPU adapter (${found.description}) is emulated in software, which is slower than the CPU backend`,
     );
   }
-  const backend = new WebGpuBackend(found, {});
+  const backend = new WebGpuBackend(found, { limits: options.limits });
   setBackend(backend);
   setDefaultBackend(backend);
   return infoOf(backend, device === "webgpu" ? "WebGPU was asked for" : "a hardware WebGPU adapter is present");

@@ -205,18 +205,21 @@ export interface PlanHost {
   disown(node: Node): DeviceBuffer;
 }
 
-/** Runs a plan over a graph of its structure. Nothing is changed if memory runs out. */
+/** Runs a plan over a graph of its structure. Nothing is changed if memory runs out, or if the device refuses a call. */
 export function runPlan(plan: Plan, graph: Graph, backend: Backend, host: PlanHost): void {
   const { nodes } = graph;
   const inputs = new Map<number, DeviceBuffer>();
   for (const at of plan.inputs) inputs.set(at, host.toDevice(nodes[at]!));
   const kept: DeviceBuffer[] = [];
   const temporaries: DeviceBuffer[] = [];
+  const giveBack = (): void => {
+    for (const buffer of [...kept, ...temporaries]) backend.release(buffer);
+  };
   try {
     for (const bytes of plan.kept) kept.push(backend.allocate(bytes));
     for (const bytes of plan.temporaries) temporaries.push(backend.allocate(bytes));
   } catch (error) {
-    for (const buffer of [...kept, ...temporaries]) backend.release(buffer);
+    giveBack();
     throw error;
   }
   const bufferAt = (at: number): DeviceBuffer => {
@@ -233,7 +236,12 @@ export function runPlan(plan: Plan, graph: Graph, backend: Backend, host: PlanHo
     buffers: step.buffers.map(bufferAt),
     tag: step.usesStatus ? host.tagFor(nodes[step.tagNode]!) : 0,
   }));
-  backend.run(calls);
+  try {
+    backend.run(calls);
+  } catch (error) {
+    giveBack(); // the device cannot run one of them, and ran none
+    throw error;
+  }
   const moved = new Map<DeviceBuffer, number>();
   for (const at of plan.taken) moved.set(host.disown(nodes[at]!), at);
   for (const buffer of temporaries) backend.release(buffer);

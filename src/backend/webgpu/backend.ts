@@ -167,6 +167,16 @@ export class WebGpuBackend implements Backend {
     return Math.ceil((count * deviceItemSize(dtype)) / 4) * 4;
   }
 
+  /** Bytes of memory that an allocation of so many bytes takes. */
+  allocationBytes(bytes: number): number {
+    return this.#pool.bytesFor(bytes);
+  }
+
+  /** Asks that used and pooled memory together stay within so many bytes, as far as free memory can be given back or used again. */
+  keepWithin(bytes: number): void {
+    this.#pool.within = bytes;
+  }
+
   allocate(bytes: number, label: string | null = null): DeviceBuffer {
     this.#check();
     return new Buffer(nextBufferId++, this.#pool.take(bytes, label));

@@ -54,6 +54,9 @@ export class Slab implements Bindable {
 /** Smallest buffer, bytes. */
 const SMALLEST = 256;
 
+/** How many times larger than asked for a buffer may be that is used again. */
+const MOST_WASTE = 4;
+
 /**
  * Bytes of the size class that holds `bytes`: an eighth apart between powers of two, so that at most an eighth is wasted,
  * and a multiple of 256.
@@ -94,6 +97,8 @@ export class Pool {
   #nextId = 1;
   /** Most bytes of free buffers that are kept. */
   budget: number;
+  /** Bytes that used and free buffers together should not pass. */
+  within = Infinity;
 
   constructor(source: SegmentSource, budget: number) {
     this.#source = source;
@@ -114,20 +119,40 @@ export class Pool {
     segments.push(this.#segment(Math.min(sizeClass(left), segmentBytes), label));
     const slab = new Slab(segments);
     this.#used.add(slab);
-    this.#usedBytes += slab.bytes;
     this.#peak = Math.max(this.#peak, this.#usedBytes + this.#freeBytes);
     return slab;
   }
 
+  /** Bytes that `take(bytes)` takes, if it finds no larger buffer to use again. */
+  bytesFor(bytes: number): number {
+    const { segmentBytes } = this.#source;
+    const whole = Math.max(Math.ceil(bytes / segmentBytes) - 1, 0);
+    return whole * segmentBytes + Math.min(sizeClass(Math.max(bytes - whole * segmentBytes, 4)), segmentBytes);
+  }
+
+  /** A segment of at least `bytes`, counted as used. */
   #segment(bytes: number, label: string | null): Segment {
-    const free = this.#free.get(bytes)?.pop();
+    const free = this.#free.get(bytes)?.at(-1) ?? this.#larger(bytes);
     if (free !== undefined) {
-      this.#order.delete(free);
-      this.#freeBytes -= bytes;
+      this.#drop(free);
+      this.#usedBytes += free.bytes;
       return free;
     }
+    this.trim(Math.max(this.within - this.#usedBytes - bytes, 0));
     const segment = { id: this.#nextId++, bytes, failure: null, lastUse: 0, releasedAt: 0 };
+    this.#usedBytes += bytes;
     return Object.assign(segment, { gpu: this.#source.create(segment, label) });
+  }
+
+  /** The smallest free segment of a larger class, where a new one would take more memory than there should be. */
+  #larger(bytes: number): Segment | undefined {
+    const fits = this.#usedBytes + this.#freeBytes + bytes <= this.within;
+    if (fits || bytes === this.#source.segmentBytes) return undefined;
+    let best: Segment | undefined;
+    for (const segment of this.#order)
+      if (segment.bytes > bytes && segment.bytes <= MOST_WASTE * bytes && segment.bytes < (best?.bytes ?? Infinity))
+        best = segment;
+    return best;
   }
 
   give(slab: Slab): void {
@@ -184,7 +209,7 @@ export class Pool {
   #drop(segment: Segment): void {
     this.#order.delete(segment);
     const list = this.#free.get(segment.bytes)!;
-    list.splice(list.indexOf(segment), 1);
+    list.splice(list.lastIndexOf(segment), 1);
     this.#freeBytes -= segment.bytes;
   }
 
