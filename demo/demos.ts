@@ -20,4 +20,18 @@ export const demos: readonly Demo[] = [
       "The autograd notebook, cell by cell: gradients of scalars and vectors, control flow, vector-Jacobian products, and its exercises with plots and a dependency graph.",
     uses: ["backward", "gradient argument", "views and copy_", "tg.graph", "printing"],
   },
+  {
+    folder: "spirals",
+    title: "Telling spirals apart",
+    summary:
+      "A network of two hidden layers is trained on generated points, live, with the regions that it gives to each arm drawn as they form.",
+    uses: ["F.linear", "F.crossEntropy", "optim.Adam", "noGrad", "softmax"],
+  },
+  {
+    folder: "curve",
+    title: "Fitting a curve by gradient descent",
+    summary:
+      "Four parameters of a wave find their values by walking the tape backwards, with every gradient shown and the tape of the loss drawn.",
+    uses: ["backward", "optim.SGD", "F.mseLoss", "tg.graph", "readAll"],
+  },
 ];

@@ -18,6 +18,11 @@ function line(f: (x: number) => number, stroke: string, dashes = ""): SVGElement
   return svgElement("path", { d, fill: "none", stroke, "stroke-width": 3, "stroke-dasharray": dashes });
 }
 
+function dot(point: Point, fill: string): SVGElement {
+  const [cx, cy] = place(point);
+  return svgElement("circle", { cx: cx.toFixed(1), cy: cy.toFixed(1), r: 4, fill });
+}
+
 function place([x, y]: Point): Point {
   return [(WIDTH / 2) * (1 + 0.92 * x), HEIGHT / 2 - 0.4 * HEIGHT * y];
 }
@@ -26,6 +31,21 @@ const PICTURES: Readonly<Record<string, () => SVGElement[]>> = {
   notebook: () => [
     line((x) => Math.sin(6 * x), "var(--curve-1)"),
     line((x) => Math.cos(6 * x), "var(--curve-2)", "8 6"),
+  ],
+  spirals: () =>
+    [0, 1, 2].flatMap((arm) =>
+      Array.from({ length: 22 }, (_, i) => {
+        const radius = (i + 2) / 23;
+        const angle = 4.5 * radius + (arm * 2 * Math.PI) / 3;
+        return dot([0.46 * radius * Math.cos(angle), radius * Math.sin(angle)], `var(--curve-${arm + 1})`);
+      }),
+    ),
+  curve: () => [
+    ...Array.from({ length: 30 }, (_, i) => {
+      const x = i / 14.5 - 1;
+      return dot([x, 0.75 * Math.sin(5 * x + 0.6) + 0.16 * Math.sin(37 * i)], "var(--muted)");
+    }),
+    line((x) => 0.75 * Math.sin(5 * x + 0.6), "var(--curve-1)"),
   ],
 };
 

@@ -1,12 +1,12 @@
 /** A cell on the page: its code, the same in PyTorch, a button, and what it gives. */
 
+import { codeBlock } from "../shared/code.ts";
 import { curvesFigure } from "../shared/curves.ts";
 import { element, keepScrollable, nextFrame } from "../shared/dom.ts";
 import { describe } from "../shared/page.ts";
 import { tapeFigure } from "../shared/tape-svg.ts";
 import type { Cell, CellOutput } from "./entry.ts";
 import { printed } from "./python-text.ts";
-import { codeHtml } from "./rich-text.ts";
 import { tapeLines } from "./tape-text.ts";
 
 /** How far a cell is; it stands as `data-state` on its element. */
@@ -20,14 +20,6 @@ export interface CellView {
   /** Whether the cell did what it should. */
   run(): Promise<boolean>;
   setState(state: CellState): void;
-}
-
-function codeBlock(code: string, language: "typescript" | "python"): HTMLElement {
-  const block = element("code", { class: `language-${language}` });
-  block.innerHTML = codeHtml(code, language);
-  const pre = element("pre", { class: "code" }, block);
-  keepScrollable(pre);
-  return pre;
 }
 
 /** The element of a cell. `pytorch` is its code in the original notebook, where there is one. */

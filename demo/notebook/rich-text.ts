@@ -1,13 +1,7 @@
-/** The notebook's text, formulas and code as HTML: Markdown by marked, formulas by KaTeX, colours by highlight.js. */
+/** The notebook's text and formulas as HTML: Markdown by marked, formulas by KaTeX. */
 
-import hljs from "highlight.js/lib/core";
-import python from "highlight.js/lib/languages/python";
-import typescript from "highlight.js/lib/languages/typescript";
 import katex from "katex";
 import { Marked } from "marked";
-
-hljs.registerLanguage("python", python);
-hljs.registerLanguage("typescript", typescript);
 
 const marked = new Marked({
   async: false,
@@ -33,9 +27,4 @@ export function markdownHtml(markdown: string): string {
 /** HTML of a formula in TeX, on a line of its own. */
 export function formulaHtml(tex: string): string {
   return katex.renderToString(tex, { displayMode: true });
-}
-
-/** HTML of code, coloured by classes. */
-export function codeHtml(code: string, language: "typescript" | "python"): string {
-  return hljs.highlight(code, { language }).value;
 }
