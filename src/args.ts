@@ -53,12 +53,19 @@ export function isOptions(value: unknown): value is Record<string, unknown> {
 }
 
 /** What kind of value some names stand for wherever they are used. */
-const KINDS: Readonly<Record<string, "boolean" | "number">> = {
+const KINDS: Readonly<Record<string, "boolean" | "number" | "boolean or null" | "number or null">> = {
   keepdim: "boolean",
   unbiased: "boolean",
   accumulate: "boolean",
   requiresGrad: "boolean",
   sparseGrad: "boolean",
+  ceilMode: "boolean",
+  countIncludePad: "boolean",
+  returnIndices: "boolean",
+  antialias: "boolean",
+  alignCorners: "boolean or null",
+  recomputeScaleFactor: "boolean or null",
+  divisorOverride: "number or null",
   alpha: "number",
   beta: "number",
   eps: "number",
@@ -72,7 +79,8 @@ function checkKinds(name: string, values: Readonly<Record<string, unknown>>): vo
     const value = values[key];
     if (key === "dtype" && value != null) checkDType(value, name);
     const wanted = key === "device" && value !== null ? "string" : Object.hasOwn(KINDS, key) ? KINDS[key]! : null;
-    if (wanted !== null && typeof value !== wanted)
+    const kind = value === null ? "null" : typeof value;
+    if (wanted !== null && !wanted.split(" or ").includes(kind))
       throw new ArgumentError(`${name}: ${key} must be a ${wanted}, got ${describeValue(value)}`);
   }
 }

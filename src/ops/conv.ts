@@ -181,7 +181,8 @@ export function perDim(name: string, what: string, value: PerDim, rank: number, 
   if (full.length !== rank)
     throw new ArgumentError(`${name}: ${what} must be one number or ${rank} of them, got ${showShape(list)}`);
   for (const v of full)
-    if (v < least) throw new ArgumentError(`${name}: ${what} must be at least ${least}, got ${showShape(full)}`);
+    if (v < least || v >= 2 ** 31)
+      throw new ArgumentError(`${name}: ${what} must be at least ${least} and below 2^31, got ${showShape(full)}`);
   return full;
 }
 

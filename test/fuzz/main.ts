@@ -1,5 +1,6 @@
-/** `npm run fuzz`, the part that calls: `--device=cpu|webgpu --calls=N --seed=N --case=N --batch=N --only=NAME`. */
+/** `npm run fuzz`, the part that calls: `--device=cpu|webgpu --calls=N --seed=N --from=N --case=N --batch=N --only=NAME`. */
 
+import { Worker } from "node:worker_threads";
 import * as tg from "#tapegrad";
 import { useDevice, withErrorScopes, testGpu } from "../support/device.ts";
 import { Fuzzer, type FuzzDevice } from "./fuzz.ts";
@@ -13,24 +14,36 @@ const device = (option("device") ?? "cpu") as FuzzDevice;
 const seed = Number(option("seed") ?? Math.floor(Math.random() * 2 ** 31));
 const single = option("case");
 const calls = single === undefined ? Number(option("calls") ?? (device === "cpu" ? 1_000_000 : 50_000)) : 1;
-const first = single === undefined ? 0 : Number(single);
+const first = Number(single ?? option("from") ?? 0);
 const batch = Number(option("batch") ?? 16);
 const only = option("only");
 
 const { targets: all, complaints } = findTargets();
 for (const complaint of complaints) console.log(complaint);
-const targets = only === undefined ? all : all.filter((t) => t.name === only || t.name.split(".").at(-1) === only);
+const targets =
+  only === undefined
+    ? all
+    : all.filter((t) => only.split(",").some((o) => t.name === o || t.name.split(".").at(-1) === o));
 if (targets.length === 0) throw new Error(`nothing is called ${only}`);
 await useDevice(device);
 console.log(
   `device ${device}, seed ${seed}, ${calls} calls of ${targets.length} functions and methods (repeat one with --seed=${seed} --case=N${only === undefined ? "" : ` --only=${only}`})`,
 );
 
+/** Milliseconds after which a batch counts as hanging (`--patience=SECONDS`). */
+const PATIENCE = Number(option("patience") ?? 120) * 1000;
+const beat = new SharedArrayBuffer(4);
+const current = new Int32Array(beat);
+new Worker(new URL("watchdog.ts", import.meta.url), {
+  workerData: { beat, seed, batch, patience: PATIENCE },
+}).unref();
+
 const fuzzer = new Fuzzer(targets, device, seed);
 const started = performance.now();
 let shown = 0;
 let reported = 0;
 for (let at = first; at < first + calls; at += batch) {
+  Atomics.store(current, 0, at);
   const run = (): Promise<void> => fuzzer.run(at, Math.min(at + batch, first + calls));
   if (device === "webgpu") {
     const gpu = await testGpu();
@@ -38,7 +51,7 @@ for (let at = first; at < first + calls; at += batch) {
       fuzzer.findings.push({ case: at, call: `one of ${batch} cases`, problem: String(error) }),
     );
   } else await run();
-  for (; reported < fuzzer.findings.length && reported < 40; reported++) {
+  for (; reported < fuzzer.findings.length && reported < 200; reported++) {
     const found = fuzzer.findings[reported]!;
     console.log(`\ncase ${found.case}: ${found.problem}\n  ${found.call}`);
   }

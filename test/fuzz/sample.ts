@@ -13,10 +13,10 @@ export interface Sample {
   /** Named arguments, in a trailing object. */
   readonly options?: Readonly<Record<string, unknown>>;
   /**
-   * The model's result; it throws `Refused` where the call must be refused. Null where only shapes and the absence of accidents can be checked
+   * The model's result; it throws `Refused` where the call must be refused. Null, at once or from the model, where only shapes and the absence of accidents can be checked
    * (random numbers, corners that PyTorch leaves to the platform).
    */
-  readonly expect: (() => Expected) | null;
+  readonly expect: (() => Expected | null) | null;
   /** How many times the usual bounds the result may be off: for long sums and functions that amplify. */
   readonly loose?: number;
   /** The call may also be refused (a view depends on strides, which the model does not know). */

@@ -11,6 +11,7 @@ import { INDEXING } from "./ops/indexing.ts";
 import { LOSSES } from "./ops/losses.ts";
 import { REDUCTIONS } from "./ops/reduce.ts";
 import { STRUCTURE } from "./ops/structure.ts";
+import { WINDOWS } from "./ops/windows.ts";
 import type { Generator, Table } from "./sample.ts";
 
 /** All generators by the name of the operation. */
@@ -22,6 +23,7 @@ export const GENERATORS: Table = {
   ...CREATION,
   ...LOSSES,
   ...CONVOLUTIONS,
+  ...WINDOWS,
 };
 
 /** Other names of operations. */

@@ -1,6 +1,6 @@
 /** Interpolation to other sizes, and the rearrangements that trade channels for positions. */
 
-import { checkInteger, parse, signature, type ArgsOf } from "../../args.ts";
+import { checkInteger, describeValue, parse, signature, type ArgsOf } from "../../args.ts";
 import { ArgumentError, ShapeError } from "../../errors.ts";
 import { showShape } from "../../graph/view.ts";
 import type { Tensor } from "../../tensor.ts";
@@ -39,7 +39,7 @@ const RANKS: Partial<Record<InterpolateMode, number>> = { linear: 1, bilinear: 2
  * fall on each other; `antialias` (bilinear, bicubic) widens the filter when shrinking.
  */
 export function interpolate(input: Tensor, ...args: ArgsOf<typeof INTERPOLATE>): Tensor {
-  const options = parse(INTERPOLATE, args);
+  const options = parse(INTERPOLATE, args, input);
   const { size = null, scaleFactor = null, mode = "nearest", antialias = false } = options;
   checkTensor("interpolate", "input", input);
   checkFloating("interpolate", input);
@@ -48,7 +48,7 @@ export function interpolate(input: Tensor, ...args: ArgsOf<typeof INTERPOLATE>):
     throw new ShapeError(`interpolate: input must be [n, c, ...1 to 3 sizes], got shape ${showShape(input.shape)}`);
   const known = ["nearest", "nearest-exact", "area", ...Object.keys(RANKS)];
   if (!known.includes(mode))
-    throw new ArgumentError(`interpolate: unknown mode "${mode}"; known are ${known.join(", ")}`);
+    throw new ArgumentError(`interpolate: unknown mode ${describeValue(mode)}; known are ${known.join(", ")}`);
   if (RANKS[mode] !== undefined && RANKS[mode] !== rank)
     throw new ShapeError(
       `interpolate: mode "${mode}" is for ${RANKS[mode]} spatial dimensions, but the input has shape ${showShape(input.shape)}`,
@@ -187,7 +187,7 @@ function blockAxes(name: string, sizes: readonly number[], options: UnfoldOption
 
 /** Sliding windows of the input [n, c, h, w] (or without n) as columns [n, c * kh * kw, windows]. */
 export function unfold(input: Tensor, ...args: ArgsOf<typeof UNFOLD>): Tensor {
-  const options = parse(UNFOLD, args);
+  const options = parse(UNFOLD, args, input);
   checkTensor("unfold", "input", input);
   checkFloating("unfold", input);
   if (input.dim() !== 3 && input.dim() !== 4)
@@ -203,7 +203,7 @@ export function unfold(input: Tensor, ...args: ArgsOf<typeof UNFOLD>): Tensor {
 
 /** Columns [n, c * kh * kw, windows] (or without n) added up into an image [n, c, ...outputSize]: the adjoint of `unfold`. */
 export function fold(input: Tensor, ...args: ArgsOf<typeof FOLD>): Tensor {
-  const { outputSize, ...options } = parse(FOLD, args);
+  const { outputSize, ...options } = parse(FOLD, args, input);
   checkTensor("fold", "input", input);
   checkFloating("fold", input);
   if (input.dim() !== 2 && input.dim() !== 3)

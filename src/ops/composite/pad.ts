@@ -24,7 +24,7 @@ const PAD = signature<{ pad: readonly number[]; mode?: PadMode; value?: number |
  * crop. Mode "constant" pads with `value` (0); "reflect", "replicate" and "circular" continue the input.
  */
 export function pad(input: Tensor, ...args: ArgsOf<typeof PAD>): Tensor {
-  const { pad: given, mode = "constant", value = null } = parse(PAD, args);
+  const { pad: given, mode = "constant", value = null } = parse(PAD, args, input);
   checkTensor("pad", "input", input);
   const list = integers("pad", "pad", given);
   const rank = input.dim();

@@ -1,6 +1,6 @@
 /** Pooling: maxima, means and norms of windows. */
 
-import { parse, signature, type ArgsOf } from "../../args.ts";
+import { describeValue, parse, signature, type ArgsOf } from "../../args.ts";
 import { record } from "../../autograd/tape.ts";
 import { ArgumentError, ShapeError } from "../../errors.ts";
 import { numel, showShape } from "../../graph/view.ts";
@@ -129,7 +129,7 @@ export function maxPool1d(input: Tensor, options: WithIndices): OutputIndices;
 export function maxPool1d(input: Tensor, kernelSize: PerDim, options: Omit<WithIndices, "kernelSize">): OutputIndices;
 export function maxPool1d(input: Tensor, ...args: ArgsOf<typeof MAX1>): Tensor;
 export function maxPool1d(input: Tensor, ...args: ArgsOf<typeof MAX1> | readonly unknown[]): Tensor | OutputIndices {
-  return maxPool("maxPool1d", 1, "MaxPool1DWithIndicesBackward0", input, parse(MAX1, args));
+  return maxPool("maxPool1d", 1, "MaxPool1DWithIndicesBackward0", input, parse(MAX1, args, input));
 }
 
 /** Largest elements of windows over the last two dimensions; with `returnIndices` `[output, indices]`. NaN counts as largest. */
@@ -137,7 +137,7 @@ export function maxPool2d(input: Tensor, options: WithIndices): OutputIndices;
 export function maxPool2d(input: Tensor, kernelSize: PerDim, options: Omit<WithIndices, "kernelSize">): OutputIndices;
 export function maxPool2d(input: Tensor, ...args: ArgsOf<typeof MAX2>): Tensor;
 export function maxPool2d(input: Tensor, ...args: ArgsOf<typeof MAX2> | readonly unknown[]): Tensor | OutputIndices {
-  return maxPool("maxPool2d", 2, "MaxPool2DWithIndicesBackward0", input, parse(MAX2, args));
+  return maxPool("maxPool2d", 2, "MaxPool2DWithIndicesBackward0", input, parse(MAX2, args, input));
 }
 
 /** Largest elements of windows over the last three dimensions; with `returnIndices` `[output, indices]`. NaN counts as largest. */
@@ -145,7 +145,7 @@ export function maxPool3d(input: Tensor, options: WithIndices): OutputIndices;
 export function maxPool3d(input: Tensor, kernelSize: PerDim, options: Omit<WithIndices, "kernelSize">): OutputIndices;
 export function maxPool3d(input: Tensor, ...args: ArgsOf<typeof MAX3>): Tensor;
 export function maxPool3d(input: Tensor, ...args: ArgsOf<typeof MAX3> | readonly unknown[]): Tensor | OutputIndices {
-  return maxPool("maxPool3d", 3, "MaxPool3DWithIndicesBackward0", input, parse(MAX3, args));
+  return maxPool("maxPool3d", 3, "MaxPool3DWithIndicesBackward0", input, parse(MAX3, args, input));
 }
 
 /** A size of the output for each spatial dimension; null keeps the input's. */
@@ -161,8 +161,8 @@ function adaptiveAxes(name: string, input: Tensor, rank: number, outputSize: Out
   return list.map((n, d) => {
     const size = input.shape[input.dim() - rank + d]!;
     const wanted = n ?? size;
-    if (!Number.isInteger(wanted) || wanted < 0)
-      throw new ArgumentError(`${name}: outputSize must be non-negative integers or null, got ${String(n)}`);
+    if (!Number.isInteger(wanted) || wanted < 0 || wanted >= 2 ** 31)
+      throw new ArgumentError(`${name}: outputSize must be non-negative integers or null, got ${describeValue(n)}`);
     return adaptiveAxis(size, wanted);
   });
 }
@@ -185,21 +185,21 @@ function adaptiveMax(name: string, rank: number, input: Tensor, options: Adaptiv
 export function adaptiveMaxPool1d(input: Tensor, outputSize: OutputSize, returnIndices: true): OutputIndices;
 export function adaptiveMaxPool1d(input: Tensor, ...args: ArgsOf<typeof AMAX1>): Tensor;
 export function adaptiveMaxPool1d(input: Tensor, ...args: ArgsOf<typeof AMAX1>): Tensor | OutputIndices {
-  return adaptiveMax("adaptiveMaxPool1d", 1, input, parse(AMAX1, args));
+  return adaptiveMax("adaptiveMaxPool1d", 1, input, parse(AMAX1, args, input));
 }
 
 /** `adaptiveMaxPool1d` over the last two dimensions. */
 export function adaptiveMaxPool2d(input: Tensor, outputSize: OutputSize, returnIndices: true): OutputIndices;
 export function adaptiveMaxPool2d(input: Tensor, ...args: ArgsOf<typeof AMAX2>): Tensor;
 export function adaptiveMaxPool2d(input: Tensor, ...args: ArgsOf<typeof AMAX2>): Tensor | OutputIndices {
-  return adaptiveMax("adaptiveMaxPool2d", 2, input, parse(AMAX2, args));
+  return adaptiveMax("adaptiveMaxPool2d", 2, input, parse(AMAX2, args, input));
 }
 
 /** `adaptiveMaxPool1d` over the last three dimensions. */
 export function adaptiveMaxPool3d(input: Tensor, outputSize: OutputSize, returnIndices: true): OutputIndices;
 export function adaptiveMaxPool3d(input: Tensor, ...args: ArgsOf<typeof AMAX3>): Tensor;
 export function adaptiveMaxPool3d(input: Tensor, ...args: ArgsOf<typeof AMAX3>): Tensor | OutputIndices {
-  return adaptiveMax("adaptiveMaxPool3d", 3, input, parse(AMAX3, args));
+  return adaptiveMax("adaptiveMaxPool3d", 3, input, parse(AMAX3, args, input));
 }
 
 // --- means ------------------------------------------------------------------------------------------------------------
@@ -267,17 +267,17 @@ function avgPool(name: string, rank: number, input: Tensor, options: AvgOptions)
 
 /** Means of windows along the last dimension. `countIncludePad`: whether padding counts as elements. */
 export function avgPool1d(input: Tensor, ...args: ArgsOf<typeof AVG1>): Tensor {
-  return avgPool("avgPool1d", 1, input, parse(AVG1, args));
+  return avgPool("avgPool1d", 1, input, parse(AVG1, args, input));
 }
 
 /** Means of windows over the last two dimensions; `divisorOverride` takes the place of the number of elements. */
 export function avgPool2d(input: Tensor, ...args: ArgsOf<typeof AVG2>): Tensor {
-  return avgPool("avgPool2d", 2, input, parse(AVG2, args));
+  return avgPool("avgPool2d", 2, input, parse(AVG2, args, input));
 }
 
 /** Means of windows over the last three dimensions. */
 export function avgPool3d(input: Tensor, ...args: ArgsOf<typeof AVG3>): Tensor {
-  return avgPool("avgPool3d", 3, input, parse(AVG3, args));
+  return avgPool("avgPool3d", 3, input, parse(AVG3, args, input));
 }
 
 function adaptiveAvg(name: string, rank: number, input: Tensor, outputSize: OutputSize): Tensor {
@@ -294,17 +294,17 @@ const AAVG3 = signature<{ outputSize: OutputSize }>()("adaptiveAvgPool3d", ["out
 
 /** Means of `outputSize` equal parts of the last dimension. */
 export function adaptiveAvgPool1d(input: Tensor, ...args: ArgsOf<typeof AAVG1>): Tensor {
-  return adaptiveAvg("adaptiveAvgPool1d", 1, input, parse(AAVG1, args).outputSize);
+  return adaptiveAvg("adaptiveAvgPool1d", 1, input, parse(AAVG1, args, input).outputSize);
 }
 
 /** Means of `outputSize` equal parts of the last two dimensions; null keeps a size. */
 export function adaptiveAvgPool2d(input: Tensor, ...args: ArgsOf<typeof AAVG2>): Tensor {
-  return adaptiveAvg("adaptiveAvgPool2d", 2, input, parse(AAVG2, args).outputSize);
+  return adaptiveAvg("adaptiveAvgPool2d", 2, input, parse(AAVG2, args, input).outputSize);
 }
 
 /** Means of `outputSize` equal parts of the last three dimensions. */
 export function adaptiveAvgPool3d(input: Tensor, ...args: ArgsOf<typeof AAVG3>): Tensor {
-  return adaptiveAvg("adaptiveAvgPool3d", 3, input, parse(AAVG3, args).outputSize);
+  return adaptiveAvg("adaptiveAvgPool3d", 3, input, parse(AAVG3, args, input).outputSize);
 }
 
 // --- norms and unpooling ----------------------------------------------------------------------------------------------
@@ -331,12 +331,12 @@ function lpPool(name: string, rank: number, input: Tensor, options: LpOptions): 
 
 /** `(sum of x^p)^(1/p)` over windows along the last dimension. */
 export function lpPool1d(input: Tensor, ...args: ArgsOf<typeof LP1>): Tensor {
-  return lpPool("lpPool1d", 1, input, parse(LP1, args));
+  return lpPool("lpPool1d", 1, input, parse(LP1, args, input));
 }
 
 /** `(sum of x^p)^(1/p)` over windows of the last two dimensions. */
 export function lpPool2d(input: Tensor, ...args: ArgsOf<typeof LP2>): Tensor {
-  return lpPool("lpPool2d", 2, input, parse(LP2, args));
+  return lpPool("lpPool2d", 2, input, parse(LP2, args, input));
 }
 
 interface UnpoolOptions {
@@ -380,15 +380,15 @@ function maxUnpool(name: string, rank: number, input: Tensor, options: UnpoolOpt
 
 /** The elements of a `maxPool1d` put back at their indices, zeros elsewhere. */
 export function maxUnpool1d(input: Tensor, ...args: ArgsOf<typeof UNPOOL1>): Tensor {
-  return maxUnpool("maxUnpool1d", 1, input, parse(UNPOOL1, args));
+  return maxUnpool("maxUnpool1d", 1, input, parse(UNPOOL1, args, input));
 }
 
 /** The elements of a `maxPool2d` put back at their indices, zeros elsewhere. */
 export function maxUnpool2d(input: Tensor, ...args: ArgsOf<typeof UNPOOL2>): Tensor {
-  return maxUnpool("maxUnpool2d", 2, input, parse(UNPOOL2, args));
+  return maxUnpool("maxUnpool2d", 2, input, parse(UNPOOL2, args, input));
 }
 
 /** The elements of a `maxPool3d` put back at their indices, zeros elsewhere. */
 export function maxUnpool3d(input: Tensor, ...args: ArgsOf<typeof UNPOOL3>): Tensor {
-  return maxUnpool("maxUnpool3d", 3, input, parse(UNPOOL3, args));
+  return maxUnpool("maxUnpool3d", 3, input, parse(UNPOOL3, args, input));
 }

@@ -464,9 +464,7 @@ export const INDEXING: Table = {
       [x],
       ["dim", "index", "source"],
       { dim, index, source, alpha },
-      x.dtype === "bool" || (late && source.data.length === 0)
-        ? null
-        : () => slicesAdded(x, d, index, source, alpha ?? 1),
+      x.dtype === "bool" || source.data.length === 0 ? null : () => slicesAdded(x, d, index, source, alpha ?? 1),
       { late, loose: 20 },
     );
   },
