@@ -1,6 +1,6 @@
 /** Joining tensors, and what is defined by it. */
 
-import { integers, parse, signature, spread, type ArgsOf } from "../args.ts";
+import { checkInteger, integers, parse, signature, spread, type ArgsOf } from "../args.ts";
 import { recordMany } from "../autograd/tape.ts";
 import type { DType } from "../dtype.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
@@ -42,6 +42,7 @@ const CAT = signature<{ tensors: readonly Tensor[]; dim?: number }>()("cat", ["t
 export function cat(...args: ArgsOf<typeof CAT>): Tensor {
   const { tensors, dim: given = 0 } = parse(CAT, args);
   checkList("cat", tensors);
+  checkInteger("cat", "dim", given);
   commonBackend("cat", tensors);
   const used = tensors.filter((t) => !(t.dim() === 1 && t.shape[0] === 0));
   const dtype = resultType(...tensors);

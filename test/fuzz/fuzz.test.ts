@@ -9,7 +9,7 @@ import { findTargets, type Target } from "./targets.ts";
 
 const { targets, complaints } = findTargets();
 const SEED = 20;
-const CALLS = { cpu: 12_000, webgpu: 192 } as const;
+const CALLS = { cpu: 6_000, webgpu: 96 } as const;
 const BATCH = 16;
 
 test("every export and every method has a generator, or a reason to have none", () => {
