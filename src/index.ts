@@ -199,6 +199,26 @@ export {
   type Slice,
 } from "./ops/indexing.ts";
 export { conv1d, conv2d, conv3d, convTranspose1d, convTranspose2d, convTranspose3d, type PerDim } from "./ops/conv.ts";
+export {
+  argsort,
+  bincount,
+  bucketize,
+  cummax,
+  cummin,
+  histc,
+  kthvalue,
+  median,
+  mode,
+  msort,
+  nanmedian,
+  searchsorted,
+  sort,
+  topk,
+  unique,
+  uniqueConsecutive,
+  type UniqueOptions,
+  type UniqueResult,
+} from "./ops/sort.ts";
 export { softmax, logSoftmax } from "./ops/composite/softmax.ts";
 
 export * as autograd from "./autograd/index.ts";

@@ -190,10 +190,13 @@ export interface FusedData {
  *   ...outer strides in, offset in, scan stride out, ...outer strides out, offset out]. Inclusive; max and min propagate NaN.
  * - `conv`: buffers [input, weight, out], floats; attrs.rank = number of spatial dimensions; ints as `packConv` in convolution.ts packs
  *   them, which also says what is computed. out is written through its strides, every element once. Sums accumulate in at least float32.
+ * - `sort`: buffers [input, out]; attrs.order = "ascending" | "descending"; attrs.rank. ints = [length, ...outer sizes, stride along the row,
+ *   ...outer strides, offset]. out (int32, contiguous [...outer, length]) gets the positions in each row of its elements in order:
+ *   stable, NaN beyond infinity, -0 equal to 0.
  * - `copy`: buffers [source, out], same dtype: ints = [elements, first element of source, first element of out], byte for byte. Not of
  *   float16, whose elements are smaller than what devices copy.
  */
-export type RoutineName = "matmul" | "scatter" | "scan" | "conv" | "copy";
+export type RoutineName = "matmul" | "scatter" | "scan" | "conv" | "sort" | "copy";
 
 /** What has to be compiled of a routine. */
 export interface RoutineStructure {

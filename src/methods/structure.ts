@@ -7,10 +7,10 @@ import * as structure from "../ops/structure.ts";
 import * as random from "../random.ts";
 import type { Tail } from "./tail.ts";
 import type { Tensor } from "../tensor.ts";
-import { ReduceMethods } from "./reduce.ts";
+import { OrderMethods } from "./order.ts";
 
 /** Methods: views, movement, indexing, and new tensors like this one. */
-export class StructureMethods extends ReduceMethods {
+export class StructureMethods extends OrderMethods {
   /** The same elements under another shape, without copying. */
   view(this: Tensor, ...args: Tail<typeof structure.view>): Tensor {
     return structure.view(this, ...args);

@@ -11,7 +11,8 @@ import type { Tensor } from "../tensor.ts";
 import { applyNode, argOf, convertCopy, wrapDim } from "./apply.ts";
 import { triangle } from "./creation.ts";
 
-function scan(input: Tensor, dim: number, kind: "sum" | "prod", dtype: DType): Tensor {
+/** Running sums, products, maxima or minima (NaN wins) along a dimension, off the tape. */
+export function scan(input: Tensor, dim: number, kind: "sum" | "prod" | "max" | "min", dtype: DType): Tensor {
   const source = input.dtype === dtype ? input : convertCopy(input, dtype);
   const { shape, strides, offset } = source.impl;
   if (shape.length === 0 || shape[dim]! <= 1 || source.numel() === 0) return convertCopy(source, dtype);

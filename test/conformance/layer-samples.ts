@@ -10,6 +10,9 @@ const { F } = tg;
 /** Sums of products, which lose more in float32 than single operations. */
 const SUMS = { rtol: 1e-4, atol: 2e-5 };
 
+/** Normalised values, whose derivatives are small differences of large numbers. */
+const NORMS = { rtol: 5e-4, atol: 5e-4 };
+
 /** Samples made by test/generate/layers.py. */
 export const LAYERS: SampleTable = {
   file: "layers.json",
@@ -46,5 +49,38 @@ export const LAYERS: SampleTable = {
       ...SUMS,
     },
     "nn.functional.upsample_nearest": { call: call(F.interpolate) },
+    "nn.functional.batch_norm": {
+      call: call(F.batchNorm),
+      leaveOut: ([x]) => ((x as Tensor).dim() < 2 ? "an input without channels is an error here" : null),
+      ...NORMS,
+    },
+    "nn.functional.group_norm": { call: call(F.groupNorm), ...NORMS },
+    "nn.functional.instance_norm": { call: call(F.instanceNorm), ...NORMS },
+    "nn.functional.local_response_norm": { call: call(F.localResponseNorm), ...NORMS },
+    "nn.functional.normalize": { call: call(F.normalize), ...NORMS },
+    "nn.functional.embedding_bag": {
+      // The database's function has the weight first.
+      call: ([weight, ...rest], options) => F.embeddingBag(rest[0] as Tensor, { ...options, weight: weight as Tensor }),
+      ...SUMS,
+    },
+    argsort: {},
+    bincount: {
+      leaveOut: (args, o) =>
+        (args[1] ?? o["weights"]) == null ? null : "integer weights give float32 here, float64 there",
+    },
+    bucketize: { call: call(tg.bucketize) },
+    cummax: {},
+    cummin: {},
+    histc: {},
+    kthvalue: {},
+    median: {},
+    mode: {},
+    msort: {},
+    nanmedian: {},
+    searchsorted: { call: call(tg.searchsorted) },
+    sort: {},
+    topk: {},
+    unique: {},
+    unique_consecutive: {},
   },
 };

@@ -3,7 +3,9 @@
 import type { PortableSuite } from "../support/portable.ts";
 import { conv } from "./conv.ts";
 import { layers } from "./layers.ts";
+import { normalising } from "./normalising.ts";
 import { pooling } from "./pooling.ts";
+import { sorting } from "./sorting.ts";
 
 /** All of them. */
-export const models: readonly PortableSuite[] = [layers, conv, pooling];
+export const models: readonly PortableSuite[] = [layers, conv, pooling, sorting, normalising];

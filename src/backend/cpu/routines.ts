@@ -2,6 +2,7 @@
 
 import { fromHalf, toHalf, type DType, type HostArray } from "../../dtype.ts";
 import { convolve } from "./conv.ts";
+import { sortRows } from "./sort.ts";
 import type { RoutineData, RoutineStructure } from "../../graph/kernel.ts";
 
 /** Runs a routine; gives true if an index was out of range. */
@@ -17,6 +18,9 @@ export function runRoutine(s: RoutineStructure, data: RoutineData, buffers: read
       return false;
     case "conv":
       convolve(data.ints, Number(s.attrs["rank"]), s.buffers[0]!.dtype, buffers);
+      return false;
+    case "sort":
+      sortRows(s.attrs["order"] === "descending", Number(s.attrs["rank"]), data.ints, s.buffers[0]!.dtype, buffers);
       return false;
     default:
       buffers[1]!.set(buffers[0]!.subarray(data.ints[1], data.ints[1]! + data.ints[0]!), data.ints[2]);

@@ -27,6 +27,7 @@ import { Reader } from "./reader.ts";
 import { Recorder } from "./recorder.ts";
 import { Room } from "./room.ts";
 import { CopyProgram, ScanProgram, ScatterProgram } from "./routines.ts";
+import { SortProgram } from "./sort.ts";
 import { Stream, type Content, type Gate, type ReadyCall, type Use } from "./stream.ts";
 import { deviceItemSize, Staging, toDevice } from "./transfer.ts";
 
@@ -234,6 +235,8 @@ export class WebGpuBackend implements Backend {
         return new ScanProgram(structure, this.#compiler, this.#figures);
       case "conv":
         return new ConvProgram(structure, this.#compiler, this.#figures);
+      case "sort":
+        return new SortProgram(structure, this.#compiler, this.#figures);
       case "copy":
         return new CopyProgram(structure, this.#figures);
     }

@@ -639,6 +639,210 @@ fn main(
   if (place >= 0i && place < i32(params.places)) { out_buffer[out_at + place * params.out_step] = {{store}}; }
 }
 `,
+  sort_count: `var<workgroup> counts: array<atomic<u32>, 16>;
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group_id: vec3<u32>,
+  @builtin(num_workgroups) group_count: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let group = group_id.y * group_count.x + group_id.x;
+  let live = group < params.rows * params.tiles;
+  let row = group / params.tiles;
+  let tile = group % params.tiles;
+  if (local < 16u) { atomicStore(&counts[local], 0u); }
+  workgroupBarrier();
+  if (live) {
+    for (var e = 0u; e < 4u; e++) {
+      let i = tile * 1024u + e * 256u + local;
+      if (i < params.length) {
+        let key = scratch[params.keys + row * params.length + i];
+        atomicAdd(&counts[(key >> params.shift) & 15u], 1u);
+      }
+    }
+  }
+  workgroupBarrier();
+  if (live && local < 16u) {
+    scratch[params.counts + (row * 16u + local) * params.tiles + tile] = atomicLoad(&counts[local]);
+  }
+}
+`,
+  sort_keys: `{{key}}
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group_id: vec3<u32>,
+  @builtin(num_workgroups) group_count: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let at = (group_id.y * group_count.x + group_id.x) * 256u + local;
+  if (at >= params.rows * params.length) { return; }
+  let row = params.first_row + at / params.length;
+  let i = at % params.length;
+{{offsets}}
+  scratch[params.keys + at] = sort_key({{load}});
+{{places}}
+}
+`,
+  sort_rows: `var<workgroup> keys: array<u32, 2048>;
+var<workgroup> places: array<u32, 2048>;
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group_id: vec3<u32>,
+  @builtin(num_workgroups) group_count: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let group = group_id.y * group_count.x + group_id.x;
+  let live = group < params.rows;
+  let row = min(group, params.rows - 1u);
+  for (var i = local; i < params.padded; i += 256u) {
+    var key = 0xffffffffu;
+    if (i < params.length) { key = scratch[params.keys + row * params.length + i]; }
+    keys[i] = key;
+    places[i] = i;
+  }
+  workgroupBarrier();
+  for (var size = 2u; size <= params.padded; size = size << 1u) {
+    for (var stride = size >> 1u; stride > 0u; stride = stride >> 1u) {
+      for (var t = local; t < params.padded / 2u; t += 256u) {
+        let a = 2u * stride * (t / stride) + t % stride;
+        let b = a + stride;
+        let greater = keys[a] > keys[b] || (keys[a] == keys[b] && places[a] > places[b]);
+        if (greater == ((a & size) == 0u)) {
+          let key = keys[a];
+          keys[a] = keys[b];
+          keys[b] = key;
+          let place = places[a];
+          places[a] = places[b];
+          places[b] = place;
+        }
+      }
+      workgroupBarrier();
+    }
+  }
+  if (live) {
+    for (var i = local; i < params.length; i += 256u) {
+      let at = (params.first_row + row) * params.length + i;
+      let place = places[i];
+      {{write}}
+    }
+  }
+}
+`,
+  sort_scan: `var<workgroup> sums: array<u32, 512>;
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group_id: vec3<u32>,
+  @builtin(num_workgroups) group_count: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let group = group_id.y * group_count.x + group_id.x;
+  let live = group < params.rows;
+  let row = min(group, params.rows - 1u);
+  let count = 16u * params.tiles;
+  let share = (count + 255u) / 256u;
+  let first = params.counts + row * count;
+  let begin = min(local * share, count);
+  let end = min(begin + share, count);
+  var total = 0u;
+  for (var i = begin; i < end; i++) { total += scratch[first + i]; }
+  sums[local] = total;
+  workgroupBarrier();
+  var turn = 0u;
+  for (var step = 1u; step < 256u; step = step << 1u) {
+    var value = sums[turn * 256u + local];
+    if (local >= step) { value += sums[turn * 256u + local - step]; }
+    sums[(1u - turn) * 256u + local] = value;
+    turn = 1u - turn;
+    workgroupBarrier();
+  }
+  if (live) {
+    var before = sums[turn * 256u + local] - total;
+    for (var i = begin; i < end; i++) {
+      let own = scratch[first + i];
+      scratch[first + i] = before;
+      before += own;
+    }
+  }
+}
+`,
+  sort_scatter: `var<workgroup> keys: array<u32, 1024>;
+var<workgroup> places: array<u32, 1024>;
+var<workgroup> sums: array<u32, 512>;
+var<workgroup> starts: array<u32, 16>;
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group_id: vec3<u32>,
+  @builtin(num_workgroups) group_count: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let group = group_id.y * group_count.x + group_id.x;
+  let live = group < params.rows * params.tiles;
+  let row = min(group / params.tiles, params.rows - 1u);
+  let tile = group % params.tiles;
+  let base = row * params.length;
+  let first = tile * 1024u;
+  let count = select(0u, min(params.length - first, 1024u), live);
+  for (var e = 0u; e < 4u; e++) {
+    let i = e * 256u + local;
+    keys[i] = 0xffffffffu;
+    if (i < count) {
+      keys[i] = scratch[params.keys + base + first + i];
+      places[i] = scratch[params.places + base + first + i];
+    }
+  }
+  workgroupBarrier();
+  for (var bit = params.shift; bit < params.shift + 4u; bit++) {
+    var zeros = 0u;
+    var own_keys: array<u32, 4>;
+    var own_places: array<u32, 4>;
+    for (var e = 0u; e < 4u; e++) {
+      own_keys[e] = keys[local * 4u + e];
+      own_places[e] = places[local * 4u + e];
+      zeros += 1u - ((own_keys[e] >> bit) & 1u);
+    }
+    sums[local] = zeros;
+    workgroupBarrier();
+    var turn = 0u;
+    for (var step = 1u; step < 256u; step = step << 1u) {
+      var value = sums[turn * 256u + local];
+      if (local >= step) { value += sums[turn * 256u + local - step]; }
+      sums[(1u - turn) * 256u + local] = value;
+      turn = 1u - turn;
+      workgroupBarrier();
+    }
+    var zero = sums[turn * 256u + local] - zeros;
+    var one = sums[turn * 256u + 255u] + local * 4u - zero;
+    for (var e = 0u; e < 4u; e++) {
+      if (((own_keys[e] >> bit) & 1u) == 0u) {
+        keys[zero] = own_keys[e];
+        places[zero] = own_places[e];
+        zero++;
+      } else {
+        keys[one] = own_keys[e];
+        places[one] = own_places[e];
+        one++;
+      }
+    }
+    workgroupBarrier();
+  }
+  for (var e = 0u; e < 4u; e++) {
+    let i = e * 256u + local;
+    let digit = (keys[i] >> params.shift) & 15u;
+    if (i == 0u || digit != ((keys[max(i, 1u) - 1u] >> params.shift) & 15u)) { starts[digit] = i; }
+  }
+  workgroupBarrier();
+  for (var e = 0u; e < 4u; e++) {
+    let i = e * 256u + local;
+    if (i < count) {
+      let key = keys[i];
+      let place = places[i];
+      let digit = (key >> params.shift) & 15u;
+      let to = scratch[params.counts + (row * 16u + digit) * params.tiles + tile] + i - starts[digit];
+{{write}}
+    }
+  }
+}
+`,
   special: `fn t_erf_tail(x: f32) -> f32 {
   let z = x * x;
   var p = 7.92412975e-5;
