@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { DeviceBuffer } from "../../src/backend/backend.ts";
 import { CpuBackend } from "../../src/backend/cpu/backend.ts";
 import { createWebGpuBackend, type WebGpuBackend } from "../../src/backend/webgpu/backend.ts";
+import { WorkBudget } from "../../src/backend/webgpu/budget.ts";
 import { cutLoops, type LoopAccess } from "../../src/backend/webgpu/pieces.ts";
 import { Slab, type Segment } from "../../src/backend/webgpu/pool.ts";
 import { hostNumbers, type DType } from "../../src/dtype.ts";
@@ -27,7 +28,7 @@ import { numbers, openWebGpu } from "../support/webgpu.ts";
 const SEGMENT = 256;
 const limits = { maxBufferSize: SEGMENT, maxStorageBufferBindingSize: 300 };
 
-const cpu = new CpuBackend();
+const cpu = new CpuBackend({ wasm: false });
 let gpu: WebGpuBackend;
 beforeAll(async () => {
   gpu = await openWebGpu({ limits, debug: false });
@@ -398,24 +399,95 @@ describe("routines", () => {
 });
 
 describe("long dispatches", () => {
-  test("are cut where they would take too many iterations", async () => {
-    const backend = await openWebGpu({ debug: false, figures: { maxVolume: 500 } });
-    const x = integers(4000, 5);
-    const sum: KernelSpec = {
-      outer: [4],
-      inner: [1000],
-      reads: [{ dtype: "float32", strides: [1000, 1] }],
-      writes: [
-        { dtype: "float32", strides: [1, 0] },
-        { dtype: "float32", strides: [1000, 1] },
-      ],
-      body: (b, [v]) => {
-        const total = b.emit("reduce", "f", [v!], "sum");
-        return [total, b.sub(v!, total)];
-      },
-    };
-    expectAgreement(await runKernel(backend, sum, [x], [4, 4000]), await runKernel(cpu, sum, [x], [4, 4000]));
+  let backend: WebGpuBackend;
+  let whole: WebGpuBackend;
+  beforeAll(async () => {
+    const options = { debug: false, figures: { isSoftware: false, busyGroups: 64 } };
+    backend = await openWebGpu({ ...options, dispatchWork: 30_000 });
+    whole = await openWebGpu(options);
+  });
+  afterAll(() => {
     backend.destroy();
+    whole.destroy();
+  });
+
+  test("of fused kernels are cut by rows, without a change in the bits of sums", async () => {
+    const next = numbers(3);
+    for (const [rows, cols] of [
+      [4, 2000],
+      [3000, 4],
+      [150, 80],
+    ] as const) {
+      const x = range(rows * cols).map(() => Math.fround(next() - 0.3));
+      const sum: KernelSpec = {
+        outer: [rows],
+        inner: [cols],
+        reads: [{ dtype: "float32", strides: [cols, 1] }],
+        writes: [
+          { dtype: "float32", strides: [1, 0] },
+          { dtype: "float32", strides: [cols, 1] },
+        ],
+        body: (b, [v]) => {
+          const total = b.emit("reduce", "f", [v!], "sum");
+          return [total, b.sub(v!, total)];
+        },
+      };
+      const counts = [rows, rows * cols];
+      expect(await runKernel(backend, sum, [x], counts)).toEqual(await runKernel(whole, sum, [x], counts));
+    }
+  });
+
+  test("of a single row are cut along it", async () => {
+    const x = integers(20_000, 4);
+    const sum: KernelSpec = {
+      outer: [],
+      inner: [20_000],
+      reads: [{ dtype: "float32", strides: [1] }],
+      writes: [{ dtype: "float32", strides: [0] }],
+      body: (b, [v]) => [b.emit("reduce", "f", [v!], "sum")],
+    };
+    expect(await runKernel(backend, sum, [x], [1])).toEqual([[x.reduce((a, b) => a + b, 0)]]);
+  });
+
+  test("of products and scans are cut without a change in bits", async () => {
+    const next = numbers(3);
+    const random = (n: number): number[] => range(n).map(() => Math.fround(next() - 0.3));
+    const [a, b] = [random(40 * 700), random(700 * 30)];
+    const results = await Promise.all(
+      [backend, whole].map(async (gpu) => {
+        const f32 = { dtype: "float32" as const, mode: "read" as const };
+        const out = { dtype: "float32" as const, mode: "write" as const };
+        const buffers = [a, b, range(1200), range(28_000)].map((v) => bufferOf(gpu, "float32", v));
+        const [x, y, product, totals] = buffers as [DeviceBuffer, DeviceBuffer, DeviceBuffer, DeviceBuffer];
+        const matmul = routine("matmul", { rank: 0 }, [f32, f32, out]);
+        const scan = routine("scan", { kind: "sum", rank: 1 }, [f32, out]);
+        gpu.run([
+          callOf(gpu, matmul, { ints: [40, 30, 700, 0, 700, 1, 0, 30, 1], scalars: [] }, [x, y, product]),
+          callOf(gpu, scan, { ints: [700, 40, 1, 700, 0, 1, 700, 0], scalars: [] }, [x, totals]),
+        ]);
+        return [await elements(gpu, product, "float32", 1200), await elements(gpu, totals, "float32", 28_000)];
+      }),
+    );
+    expect(results[0]).toEqual(results[1]);
+  });
+
+  test("the budget grows while submissions are short, and shrinks when one is long", () => {
+    const budget = new WorkBudget(false);
+    const first = budget.units;
+    budget.learn(first, 0, 10);
+    expect(budget.units).toBe(2 * first);
+    budget.learn(first / 2, 10, 11); // too little to tell
+    expect(budget.units).toBe(2 * first);
+    budget.learn(2 * first, 20, 120); // long enough
+    expect(budget.units).toBe(2 * first);
+    budget.learn(2 * first, 30, 500); // began when the one before was done
+    expect(budget.units).toBe(first);
+    for (let i = 0; i < 50; i++) budget.learn(budget.units, 1000 * i, 1000 * i + 900);
+    expect(budget.units).toBeGreaterThan(0);
+    expect(new WorkBudget(true).units).toBe(Infinity);
+    const fixed = new WorkBudget(false, 5);
+    fixed.learn(5, 0, 1);
+    expect(fixed.units).toBe(5);
   });
 });
 

@@ -13,13 +13,13 @@ import type {
   ReadRequest,
   ReadResult,
 } from "../backend.ts";
+import { WorkBudget } from "./budget.ts";
 import { ConvProgram } from "./conv.ts";
 import { describeKernel } from "./describe.ts";
 import { findDevice, type FoundDevice, type LimitName, type NoDevice, type WebGpuOptions } from "./device.ts";
 import { FusedProgram } from "./fused-program.ts";
 import { IdleTimer } from "./idle.ts";
 import { MatmulProgram } from "./matmul.ts";
-import { MAX_VOLUME } from "./pieces.ts";
 import { Pipelines } from "./pipelines.ts";
 import { Pool, USAGE, type Segment, type Slab } from "./pool.ts";
 import type { CallRecorder, Compiler, DeviceFigures, DeviceProgram, PreparedCall, Scratch } from "./program.ts";
@@ -39,6 +39,8 @@ export interface WebGpuBackendOptions extends WebGpuOptions {
   readonly poolBytes?: number | undefined;
   /** Milliseconds after which a free buffer that nobody took is given back to the device. */
   readonly idleMs?: number | undefined;
+  /** Most work of one dispatch, in units of `WorkBudget`, in place of what is measured. @internal */
+  readonly dispatchWork?: number | undefined;
   /** Figures of the device to choose by in place of its own, to try what another device would run. @internal */
   readonly figures?: Partial<DeviceFigures> | undefined;
 }
@@ -115,7 +117,7 @@ export class WebGpuBackend implements Backend {
       busyGroups: found.isSoftware ? 8 : 256,
       segmentBytes: Math.max(segmentBytes - (segmentBytes % 256), 256),
       maxBindings: limit("maxStorageBuffersPerShaderStage"),
-      maxVolume: MAX_VOLUME,
+      budget: new WorkBudget(found.isSoftware, options.dispatchWork),
       ...options.figures,
     };
     this.limits = {
@@ -126,7 +128,7 @@ export class WebGpuBackend implements Backend {
     };
     this.#status = device.createBuffer({ size: 4, usage: USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST });
     this.#pipelines = new Pipelines(device, debug);
-    this.#recorder = new Recorder(device, this.#pipelines, this.#status, (submission, scope) =>
+    this.#recorder = new Recorder(device, this.#pipelines, this.#status, this.#figures.budget, (submission, scope) =>
       this.#stream.submitted(submission, scope),
     );
     this.#staging = new Staging(device);
@@ -146,6 +148,7 @@ export class WebGpuBackend implements Backend {
       recorder: this.#recorder,
       reader: new Reader(this.#recorder, this.#staging, this.#status, this.#room, this.#figures.segmentBytes),
       room: this.#room,
+      budget: this.#figures.budget,
       segmentBytes: this.#figures.segmentBytes,
       debug,
     });

@@ -27,12 +27,13 @@ export interface FusedPiece {
   readonly inner: readonly FusedInnerPiece[];
 }
 
-/** Throws a `DeviceError` where it cannot be done. */
+/** No piece has more than `maxVolume` iterations. Throws a `DeviceError` where it cannot be done. */
 export function cutFused(
   plan: FusedPlan,
   data: FusedData,
   slabs: readonly Slab[],
   device: DeviceFigures,
+  maxVolume: number,
 ): FusedPiece[] {
   const { structure } = plan;
   const steps = rowMajor(data.inner);
@@ -41,7 +42,7 @@ export function cutFused(
     outer: data.outer,
     inner: data.inner,
     segmentBytes: device.segmentBytes,
-    maxVolume: device.maxVolume,
+    maxVolume,
     accesses: [
       ...structure.accesses.map(({ buffer }, i) => ({
         slab: buffer < 0 ? null : slabs[buffer]!,

@@ -3,7 +3,7 @@
 import type { FusedData, FusedStructure, KernelData } from "../../graph/kernel.ts";
 import { cutFused, type FusedPiece } from "./fused-pieces.ts";
 import { analyse, scratchBytes, type FusedPlan } from "./fused.ts";
-import { isWhole } from "./pieces.ts";
+import { isWhole, maxVolume } from "./pieces.ts";
 import type { Pipeline } from "./pipelines.ts";
 import type { Bindable, Slab } from "./pool.ts";
 import {
@@ -71,8 +71,8 @@ export class FusedProgram implements DeviceProgram {
 
   prepare(data: KernelData, slabs: readonly Slab[], tag: number): PreparedCall {
     const fused = data as FusedData;
-    const { maxVolume } = this.#device;
-    if (isWhole(slabs, product(fused.outer) * product(fused.inner), maxVolume)) {
+    const most = maxVolume(this.#device.budget, this.#plan.units);
+    if (isWhole(slabs, product(fused.outer) * product(fused.inner), most)) {
       const places = sharedPlaces(this.structure, slabs);
       const shared = places.some((p, slot) => p !== slot);
       const chosen = this.choose(fused, shared ? wholeLayout(this.structure, places) : this.#usual);
@@ -81,8 +81,8 @@ export class FusedProgram implements DeviceProgram {
         record: (recorder, scratch) => chosen.record(recorder, scratch, slabs, tag),
       };
     }
-    const pieces = cutFused(this.#plan, fused, slabs, this.#device);
-    const calls = pieces.map((piece) => this.#piece(piece));
+    const pieces = cutFused(this.#plan, fused, slabs, this.#device, most);
+    const calls = pieces.map((piece) => this.#piece(piece, product(fused.outer)));
     return {
       pipelines: [...new Set(calls.flatMap((c) => c.pipelines))],
       record: (recorder, scratch) => {
@@ -91,9 +91,12 @@ export class FusedProgram implements DeviceProgram {
     };
   }
 
-  /** The same for callers that know the memory only when they record. */
-  choose(data: FusedData, layout: Layout = this.#usual): FusedCall {
-    const steps = planSteps(this.#plan, data, this.#device);
+  /**
+   * The same for callers that know the memory only when they record. The way of running, on which the bits of sums depend, is
+   * chosen as for `allRows`.
+   */
+  choose(data: FusedData, layout: Layout = this.#usual, allRows = product(data.outer)): FusedCall {
+    const steps = planSteps(this.#plan, data, this.#device, allRows);
     const pipelines = steps.map((step) => this.#pipeline(step.variant, layout));
     const record: FusedCall["record"] = (recorder, scratch, memory, tag) => {
       const { rows, chunks } = steps[0]!.figures;
@@ -114,16 +117,23 @@ export class FusedProgram implements DeviceProgram {
     tag: number,
   ): void {
     const grid = foldGrid(step.groups, this.#device.maxGroupsPerDimension);
-    recorder.dispatch(pipeline, bound(pipeline.shader, memory, partial), grid, tag, (w) =>
-      writeFusedWords(w, this.structure, data, step.figures, step.variant),
+    const { rows, cols } = step.figures;
+    const work = step.variant.kind === "gather" ? rows : rows * cols * this.#plan.units;
+    recorder.dispatch(
+      pipeline,
+      bound(pipeline.shader, memory, partial),
+      grid,
+      tag,
+      (w) => writeFusedWords(w, this.structure, data, step.figures, step.variant),
+      work,
     );
   }
 
   /** A piece of the outer loops: a call of its own, or dispatches over pieces of the inner loops that share partial results. */
-  #piece({ inner, rows }: FusedPiece): FusedCall {
+  #piece({ inner, rows }: FusedPiece, allRows: number): FusedCall {
     if (inner.length === 1) {
       const [{ data, layout, memory }] = inner as [FusedPiece["inner"][number]];
-      const chosen = this.choose(data, layout);
+      const chosen = this.choose(data, layout, allRows);
       return {
         pipelines: chosen.pipelines,
         record: (recorder, scratch, _, tag) => chosen.record(recorder, scratch, memory, tag),
@@ -177,8 +187,8 @@ export class FusedProgram implements DeviceProgram {
 /** Rows fewer than this, with more columns a lane than that, are cut into chunks. */
 const CHUNK_COLUMNS = 4 * WORKGROUP;
 
-/** Chooses how to run a kernel of these sizes and strides. */
-export function planSteps(plan: FusedPlan, data: FusedData, device: DeviceFigures): Step[] {
+/** Chooses how to run a kernel of these sizes and strides, which may be a piece of one of `allRows`. */
+export function planSteps(plan: FusedPlan, data: FusedData, device: DeviceFigures, allRows: number): Step[] {
   const rows = product(data.outer);
   const cols = product(data.inner);
   const whole = (lanes: number): Figures => wholeFigures(rows, cols, cols, 1, blockSize(cols / lanes));
@@ -186,11 +196,11 @@ export function planSteps(plan: FusedPlan, data: FusedData, device: DeviceFigure
     return [{ variant: { kind: "map" }, groups: Math.ceil(rows / WORKGROUP), figures: whole(1) }];
   }
   const lanesFirst = walksInner(plan.structure, data);
-  const chunks = chunkCount(device, rows, cols);
-  if (plan.phases.length > 0 && chunks > 1 && rows * 2 <= device.busyGroups) {
+  const chunks = chunkCount(device, allRows, cols);
+  if (plan.phases.length > 0 && chunks > 1 && allRows * 2 <= device.busyGroups) {
     return chunkSteps(plan, rows, cols, chunks);
   }
-  const lanes = laneCount(rows, cols, lanesFirst, device);
+  const lanes = laneCount(allRows, cols, lanesFirst, device);
   const variant: Variant = { kind: "rows", lanes, lanesFirst: lanes === 1 ? true : lanesFirst };
   const rowsPerGroup = workgroupSize(variant) / lanes;
   return [{ variant, groups: Math.ceil(rows / rowsPerGroup), figures: whole(lanes) }];

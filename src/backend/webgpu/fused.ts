@@ -1,6 +1,6 @@
 /** The analysis of a fused kernel that every way of running it shares: phases, and what each of them needs. */
 
-import type { FusedStructure, Instr, ReduceKind } from "../../graph/kernel.ts";
+import type { FusedStructure, Instr, Primitive, ReduceKind } from "../../graph/kernel.ts";
 import { reducer, type Reducer } from "./express.ts";
 
 /** A reduction of a kernel. */
@@ -25,9 +25,21 @@ export interface FusedPlan {
   /** Positions in `stores` that run once a row, and those that run for every element. */
   readonly rowStores: readonly number[];
   readonly fullStores: readonly number[];
+  /** Work of an iteration, in units of the budget. */
+  readonly units: number;
   /** Whether a row-level store writes to a buffer that is loaded too. */
   readonly rowStoreAfterLoad: boolean;
 }
+
+/** Work of primitives that are more than one unit. */
+const UNITS: Readonly<Partial<Record<Primitive, number>>> = {
+  load: 4,
+  loadAt: 4,
+  philox: 24,
+  div: 2,
+  ...Object.fromEntries(["exp", "log", "sqrt", "rsqrt", "sin", "cos", "tanh", "pow"].map((op) => [op, 8])),
+  ...Object.fromEntries(["erf", "erfc", "erfinv", "lgamma", "digamma", "asin", "acos", "atan2"].map((op) => [op, 24])),
+};
 
 /** Orders the reductions in phases and sorts the stores. */
 export function analyse(structure: FusedStructure): FusedPlan {
@@ -61,7 +73,15 @@ export function analyse(structure: FusedStructure): FusedPlan {
     if (instr.op === "loadAt") loaded.add(instr.imm as number);
   }
   const rowStoreAfterLoad = rowStores.some((i) => loaded.has(structure.accesses[structure.stores[i]!.access]!.buffer));
-  return { structure, phases: neededPhases(structure, byPhase), words, rowStores, fullStores, rowStoreAfterLoad };
+  return {
+    structure,
+    phases: neededPhases(structure, byPhase),
+    words,
+    rowStores,
+    fullStores,
+    units: 4 * structure.stores.length + instrs.reduce((sum, { op }) => sum + (UNITS[op] ?? 1), 0),
+    rowStoreAfterLoad,
+  };
 }
 
 /** Leaves out reductions that no store depends on. */

@@ -25,11 +25,14 @@ import {
   type PreparedCall,
 } from "./program.ts";
 import { renderMatmul, type Tiling } from "./matmul-shader.ts";
-import { foldGrid } from "./shader.ts";
+import { foldGrid, type WordWriter } from "./shader.ts";
 import { deviceItemSize } from "./transfer.ts";
 
 const LARGE: Tiling = { tm: 128, tn: 128, tk: 8, rm: 8, rn: 8 };
 const MEDIUM: Tiling = { tm: 64, tn: 64, tk: 16, rm: 4, rn: 4 };
+/** Work of a multiplication, in units of the budget. */
+const UNITS = 2;
+
 /** Most bytes of the partial products of a piece of a product that was cut along k. */
 const MAX_PARTS_BYTES = 2 ** 28;
 
@@ -102,8 +105,9 @@ export class MatmulProgram implements DeviceProgram {
       const reduction = this.#asReduction(p);
       return reduction.program.prepare(reduction.data, slabs, tag);
     }
-    if (isWhole(slabs, p.batches * p.m * p.n * p.k, this.#maxVolume)) return this.#whole(p, slabs, tag);
-    const calls = this.#cut(p, slabs).map((piece) => this.#piece(p, piece, tag));
+    const most = this.#device.budget.units / UNITS;
+    if (isWhole(slabs, p.batches * p.m * p.n * p.k, most)) return this.#whole(p, slabs, tag, p);
+    const calls = this.#cut(p, slabs, most).map((piece) => this.#piece(p, piece, tag));
     return {
       pipelines: [...new Set(calls.flatMap((c) => c.pipelines))],
       record: (recorder, scratch) => {
@@ -112,11 +116,14 @@ export class MatmulProgram implements DeviceProgram {
     };
   }
 
-  /** A product of which each side lies in one buffer. */
-  #whole(p: Product, memory: readonly Bindable[], tag: number): PreparedCall {
-    const tiling = this.#tiling(p);
-    const splits = this.#splits(p, tiling);
-    if (splits > 1) return this.#inParts(p, [{ p, memory, splits }], tag);
+  /**
+   * A product of which each side lies in one buffer. The way of running, on which the bits of the result depend, is chosen as
+   * for `all`, of which this may be a piece.
+   */
+  #whole(p: Product, memory: readonly Bindable[], tag: number, all: Product): PreparedCall {
+    const tiling = this.#tiling(all);
+    const splits = p.k === all.k ? this.#splits(all, tiling) : 1;
+    if (splits > 1) return this.#inParts(p, [{ p, memory, splits }], tag, all);
     const pipeline = this.#pipelineFor(p, tiling, false);
     const record = (recorder: CallRecorder): void =>
       this.#dispatch(recorder, pipeline, p, tiling, 1, bound(pipeline.shader, memory, null), tag);
@@ -128,13 +135,14 @@ export class MatmulProgram implements DeviceProgram {
     whole: Product,
     parts: readonly { readonly p: Product; readonly memory: readonly Bindable[]; readonly splits: number }[],
     tag: number,
+    all: Product,
   ): PreparedCall {
     const total = whole.batches * whole.m * whole.n;
     const lone = contiguous(whole.sizes, whole.m, whole.n);
     let done = 0;
+    const tiling = this.#tiling(all);
     const steps = parts.map(({ p, memory, splits }) => {
-      const tiling = this.#tiling(p);
-      const step = { p: { ...p, out: { ...lone, offset: done * total } }, memory, splits, tiling };
+      const step = { p: { ...p, out: { ...lone, offset: done * total } }, memory, splits };
       done += splits;
       return { ...step, pipeline: this.#pipelineFor(p, tiling, true) };
     });
@@ -144,7 +152,7 @@ export class MatmulProgram implements DeviceProgram {
       pipelines: [...new Set([...steps.map((s) => s.pipeline), ...sum.pipelines])],
       record: (recorder, scratch) => {
         const products = scratch.take(4 * total * done);
-        for (const { p, memory, splits, tiling, pipeline } of steps)
+        for (const { p, memory, splits, pipeline } of steps)
           this.#dispatch(recorder, pipeline, p, tiling, splits, bound(pipeline.shader, memory, products), tag);
         sum.record(recorder, scratch, [products, out], tag);
         scratch.give(products);
@@ -164,7 +172,8 @@ export class MatmulProgram implements DeviceProgram {
     const tilesM = Math.ceil(p.m / tiling.tm);
     const tilesN = Math.ceil(p.n / tiling.tn);
     const grid = foldGrid(tilesM * tilesN * splits * p.batches, this.#device.maxGroupsPerDimension);
-    recorder.dispatch(pipeline, memory, grid, tag, (w) => {
+    const work = p.batches * p.m * p.n * p.k * UNITS;
+    const words = (w: WordWriter): void => {
       w.u32(p.m);
       w.u32(p.n);
       w.u32(p.k);
@@ -181,15 +190,11 @@ export class MatmulProgram implements DeviceProgram {
         if (side !== p.out) w.i32(side.column);
         for (const stride of side.batch) w.i32(stride);
       }
-    });
+    };
+    recorder.dispatch(pipeline, memory, grid, tag, words, work);
   }
 
-  /** Multiplications of one dispatch: each is far less than an iteration of other kernels. */
-  get #maxVolume(): number {
-    return this.#device.maxVolume * 64;
-  }
-
-  #cut(p: Product, slabs: readonly Slab[]): OuterPiece[] {
+  #cut(p: Product, slabs: readonly Slab[], maxVolume: number): OuterPiece[] {
     const { buffers } = this.structure;
     const access = (slot: number, side: Operand, m: number, n: number, k: number): LoopAccess => ({
       slab: slabs[slot]!,
@@ -202,7 +207,7 @@ export class MatmulProgram implements DeviceProgram {
       outer: [...p.sizes, p.m, p.n],
       inner: [p.k],
       segmentBytes: this.#device.segmentBytes,
-      maxVolume: this.#maxVolume,
+      maxVolume,
       accesses: [
         access(0, p.a, p.a.row, 0, p.a.column),
         access(1, p.b, 0, p.b.column, p.b.row),
@@ -221,7 +226,9 @@ export class MatmulProgram implements DeviceProgram {
       splits: 1,
     }));
     const [first] = products as [(typeof products)[number]];
-    return products.length === 1 ? this.#whole(first.p, first.memory, tag) : this.#inParts(first.p, products, tag);
+    return products.length === 1
+      ? this.#whole(first.p, first.memory, tag, p)
+      : this.#inParts(first.p, products, tag, p);
   }
 
   #part(p: Product, sizes: readonly number[], m: number, n: number, inner: InnerPiece): Product {

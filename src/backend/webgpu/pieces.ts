@@ -4,6 +4,7 @@
  */
 
 import { DeviceError } from "../../errors.ts";
+import type { WorkBudget } from "./budget.ts";
 import type { Bindable, Slab } from "./pool.ts";
 
 /** How an element number moves with the loops, from where, over which memory. */
@@ -54,7 +55,12 @@ export interface OuterPiece extends Box {
 const MAX_PIECES = 1 << 16;
 
 /** Iterations of a dispatch that its 32-bit counters hold with room to spare. */
-export const MAX_VOLUME = 2 ** 30;
+const MAX_VOLUME = 2 ** 30;
+
+/** Iterations of a dispatch that keep within a budget, each being so many units of work. */
+export function maxVolume(budget: WorkBudget, units: number): number {
+  return Math.max(1, Math.min(MAX_VOLUME, Math.floor(budget.units / units)));
+}
 
 interface Cut {
   /** Loop to cut, outer then inner, and the index that the second part begins with. */

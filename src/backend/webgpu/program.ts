@@ -2,6 +2,7 @@
 
 import type { KernelData, KernelStructure } from "../../graph/kernel.ts";
 import type { Program } from "../backend.ts";
+import type { WorkBudget } from "./budget.ts";
 import type { Pipeline } from "./pipelines.ts";
 import type { Bindable, Slab } from "./pool.ts";
 import type { Shader, WordWriter } from "./shader.ts";
@@ -18,19 +19,20 @@ export interface DeviceFigures {
   readonly segmentBytes: number;
   /** Storage buffers that a shader may bind, with the status word and scratch memory. */
   readonly maxBindings: number;
-  /** Most iterations of one dispatch. */
-  readonly maxVolume: number;
+  /** Most work of one dispatch, as far as it can be cut. */
+  readonly budget: WorkBudget;
 }
 
 /** Records the dispatches of a call. */
 export interface CallRecorder {
-  /** `memory` follows the shader's bindings. */
+  /** `memory` follows the shader's bindings; `work` is in units of the budget, guessed from the grid if it is not given. */
   dispatch(
     pipeline: Pipeline,
     memory: readonly Bindable[],
     groups: readonly [number, number],
     tag: number,
     writeWords: (w: WordWriter) => void,
+    work?: number,
   ): void;
   copy(source: GPUBuffer, sourceOffset: number, target: GPUBuffer, targetOffset: number, bytes: number): void;
 }

@@ -1,5 +1,6 @@
 /** Records dispatches and copies into one encoder, with their parameters in one arena, and submits them together. */
 
+import type { WorkBudget } from "./budget.ts";
 import type { Pipeline, Pipelines } from "./pipelines.ts";
 import { USAGE, type Bindable } from "./pool.ts";
 import type { WordWriter } from "./shader.ts";
@@ -11,10 +12,15 @@ const ALIGNMENT = 256;
 /** Bind groups kept. */
 const MAX_BIND_GROUPS = 4096;
 
+/** Work of a workgroup, where the caller does not say. */
+const UNITS_PER_GROUP = 4096;
+
 /** What a submission is told when it was made: for errors that come back later. */
 export interface Submission {
   /** Keys of the kernels in it. */
   readonly kernels: readonly string[];
+  /** Work of all of them, in units of the budget. */
+  readonly work: number;
 }
 
 export class Recorder implements WordWriter {
@@ -22,6 +28,7 @@ export class Recorder implements WordWriter {
   readonly #pipelines: Pipelines;
   readonly #status: GPUBuffer;
   readonly #submitted: (submission: Submission, scope: Promise<GPUError | null>) => void;
+  readonly #budget: WorkBudget;
   readonly #arena: GPUBuffer;
   readonly #bytes = new ArrayBuffer(ARENA_BYTES);
   readonly #u32 = new Uint32Array(this.#bytes);
@@ -34,6 +41,7 @@ export class Recorder implements WordWriter {
   #encoder: GPUCommandEncoder | null = null;
   #pass: GPUComputePassEncoder | null = null;
   #kernels: string[] = [];
+  #work = 0;
   readonly #groups = new Map<string, GPUBindGroup>();
   readonly #groupsOfMemory = new Map<number, Set<string>>();
   readonly #paramGroups = new Map<string, GPUBindGroup>();
@@ -45,11 +53,13 @@ export class Recorder implements WordWriter {
     device: GPUDevice,
     pipelines: Pipelines,
     status: GPUBuffer,
+    budget: WorkBudget,
     submitted: (submission: Submission, scope: Promise<GPUError | null>) => void,
   ) {
     this.#device = device;
     this.#pipelines = pipelines;
     this.#status = status;
+    this.#budget = budget;
     this.#submitted = submitted;
     this.#arena = device.createBuffer({ size: ARENA_BYTES, usage: USAGE.UNIFORM | USAGE.COPY_DST });
   }
@@ -66,7 +76,7 @@ export class Recorder implements WordWriter {
 
   /**
    * Records a dispatch of a pipeline that is ready. `memory` follows the shader's bindings; `writeWords` writes the
-   * parameters behind the common header.
+   * parameters behind the common header; `work` is in units of the budget.
    */
   dispatch(
     pipeline: Pipeline,
@@ -74,7 +84,10 @@ export class Recorder implements WordWriter {
     groups: readonly [number, number],
     tag: number,
     writeWords: (w: WordWriter) => void,
+    work = groups[0] * groups[1] * UNITS_PER_GROUP,
   ): void {
+    // A submission may be what the watchdog looks at.
+    if (this.#work > 0 && this.#work + work > this.#budget.units) this.flush();
     const { shader } = pipeline;
     const size = Math.ceil((shader.words * 4) / ALIGNMENT) * ALIGNMENT;
     if (this.#end + size > ARENA_BYTES) {
@@ -95,6 +108,7 @@ export class Recorder implements WordWriter {
     pass.setBindGroup(0, this.#paramGroup(size, shader.usesStatus), [offset]);
     pass.setBindGroup(1, this.#bindGroup(pipeline.bufferLayout, memory));
     pass.dispatchWorkgroups(groups[0], groups[1]);
+    this.#work += work;
     this.#kernels.push(shader.key);
     this.dispatches++;
   }
@@ -120,9 +134,10 @@ export class Recorder implements WordWriter {
     if (this.#end > this.#start)
       queue.writeBuffer(this.#arena, this.#start, this.#bytes, this.#start, this.#end - this.#start);
     queue.submit([commands]);
-    this.#submitted({ kernels: this.#kernels }, this.#device.popErrorScope());
+    this.#submitted({ kernels: this.#kernels, work: this.#work }, this.#device.popErrorScope());
     this.#encoder = null;
     this.#kernels = [];
+    this.#work = 0;
     this.#start = this.#end;
   }
 

@@ -5,7 +5,7 @@ import type { BufferSlot, KernelData, RoutineData, RoutineStructure, ValueType }
 import { describeKernel } from "./describe.ts";
 import { literal, loadElement, reducer, storeElement, wgslType } from "./express.ts";
 import type { Pipeline } from "./pipelines.ts";
-import { cutLoops, isWhole } from "./pieces.ts";
+import { cutLoops, isWhole, maxVolume } from "./pieces.ts";
 import type { Bindable, Slab } from "./pool.ts";
 import {
   bound,
@@ -16,7 +16,7 @@ import {
   type PreparedCall,
   type Scratch,
 } from "./program.ts";
-import { fillFrame, foldGrid, ShaderText, STORED, WORKGROUP, type Shader } from "./shader.ts";
+import { fillFrame, foldGrid, ShaderText, STORED, WORKGROUP, type Shader, type WordWriter } from "./shader.ts";
 import { SHADERS } from "./shaders.generated.ts";
 import { deviceItemSize } from "./transfer.ts";
 
@@ -93,10 +93,10 @@ export class ScatterProgram implements DeviceProgram {
       sides,
       memory: slabs,
     };
-    const { maxVolume } = this.#device;
+    const most = maxVolume(this.#device.budget, SCATTER_UNITS);
     const isSet = this.structure.attrs["mode"] === "set";
-    const work = product(lineSizes) * length * (isSet ? 1 : extent);
-    const pieces = isWhole(slabs, work, maxVolume) ? [usual] : this.#cut(usual, dim, slabs);
+    const each = product(lineSizes) * length * (isSet ? 1 : extent);
+    const pieces = isWhole(slabs, each, most) ? [usual] : this.#cut(usual, dim, slabs, most * (isSet ? extent : 1));
     const record = (recorder: CallRecorder): void => {
       for (const piece of pieces) {
         const lines = product(piece.lineSizes);
@@ -104,7 +104,7 @@ export class ScatterProgram implements DeviceProgram {
           Math.ceil((lines * (isSet ? piece.entries : piece.places)) / WORKGROUP),
           this.#device.maxGroupsPerDimension,
         );
-        recorder.dispatch(pipeline, bound(pipeline.shader, piece.memory, null), grid, tag, (w) => {
+        const words = (w: WordWriter): void => {
           w.u32(lines);
           w.u32(extent);
           w.u32(piece.entries);
@@ -122,7 +122,9 @@ export class ScatterProgram implements DeviceProgram {
             else if (type === "b") w.u32(Number(scalars[0] !== 0));
             else w.i32(scalars[0]!);
           }
-        });
+        };
+        const work = lines * piece.entries * (isSet ? 1 : piece.places) * SCATTER_UNITS;
+        recorder.dispatch(pipeline, bound(pipeline.shader, piece.memory, null), grid, tag, words, work);
       }
     };
     return { pipelines: [pipeline], record };
@@ -132,13 +134,13 @@ export class ScatterProgram implements DeviceProgram {
    * Lines, places and entries in pieces. Each element sees its entries in order, one piece after the other; where any entry may
    * win, entries that fall on places of other pieces are passed over.
    */
-  #cut(whole: ScatterPiece, dim: number, slabs: readonly Slab[]): ScatterPiece[] {
+  #cut(whole: ScatterPiece, dim: number, slabs: readonly Slab[], most: number): ScatterPiece[] {
     const pieces = cutLoops({
       name: describeKernel(this.structure),
       outer: [...whole.lineSizes, whole.places, whole.entries],
       inner: [],
       segmentBytes: this.#device.segmentBytes,
-      maxVolume: this.#device.maxVolume * (this.structure.attrs["mode"] === "set" ? whole.places : 1),
+      maxVolume: most,
       accesses: whole.sides.map(({ strides, offset }, slot) => ({
         slab: slabs[slot]!,
         itemBytes: deviceItemSize(this.structure.buffers[slot]!.dtype),
@@ -227,6 +229,9 @@ export function renderScatter(structure: RoutineStructure): Shader {
 /** Rows from which on each is scanned by one invocation, and the length up to which one always is. */
 const MANY_ROWS = 8192;
 const SHORT_ROW = 64;
+/** Work of an entry seen from a place, and of an element of a row, in units of the budget. */
+const SCATTER_UNITS = 4;
+const SCAN_UNITS = 16;
 /** Neighbouring elements that a lane scans. */
 const SCAN_ITEMS = 4;
 
@@ -271,10 +276,11 @@ export class ScanProgram implements DeviceProgram {
     const input = side(1 + rank);
     const out = side(3 + 2 * rank);
     const usual: ScanPiece = { sizes, length, input, out, memory: slabs };
-    const { maxVolume } = this.#device;
-    if (isWhole(slabs, product(sizes) * length, maxVolume)) return this.#whole(usual, tag);
-    const calls = this.#cut(usual, slabs).map((parts) =>
-      parts.length === 1 ? this.#whole(parts[0]!, tag) : this.#inParts(parts, tag),
+    const allRows = product(sizes);
+    const most = maxVolume(this.#device.budget, SCAN_UNITS);
+    if (isWhole(slabs, allRows * length, most)) return this.#whole(usual, tag, allRows);
+    const calls = this.#cut(usual, slabs, most).map((parts) =>
+      parts.length === 1 ? this.#whole(parts[0]!, tag, allRows) : this.#inParts(parts, tag, allRows),
     );
     return {
       pipelines: [...new Set(calls.flatMap((c) => c.pipelines))],
@@ -284,12 +290,11 @@ export class ScanProgram implements DeviceProgram {
     };
   }
 
-  /** Rows that each lie in one buffer. */
-  #whole(piece: ScanPiece, tag: number): PreparedCall {
-    const rows = product(piece.sizes);
-    const chunk = this.#chunk(piece.length, rows);
-    const serial = rows >= MANY_ROWS || piece.length <= SHORT_ROW || (this.#device.isSoftware && rows >= 4);
-    if (!serial && chunk < piece.length) return this.#inParts([piece], tag);
+  /** Rows that each lie in one buffer. The way of running, on which the bits depend, is chosen as for all rows of the call. */
+  #whole(piece: ScanPiece, tag: number, allRows: number): PreparedCall {
+    const chunk = this.#chunk(piece.length, allRows);
+    const serial = allRows >= MANY_ROWS || piece.length <= SHORT_ROW || (this.#device.isSoftware && allRows >= 4);
+    if (!serial && chunk < piece.length) return this.#inParts([piece], tag, allRows);
     const variant: ScanVariant = serial ? "rows" : "whole";
     const pipeline = this.#pipeline(variant);
     return {
@@ -299,11 +304,11 @@ export class ScanProgram implements DeviceProgram {
   }
 
   /** Rows that are cut into chunks: of one piece, or of several that follow one another along the rows. */
-  #inParts(pieces: readonly ScanPiece[], tag: number): PreparedCall {
+  #inParts(pieces: readonly ScanPiece[], tag: number, allRows: number): PreparedCall {
     const rows = product(pieces[0]!.sizes);
     let all = 0;
     const placed = pieces.map((piece) => {
-      const chunk = this.#chunk(piece.length, rows * pieces.length);
+      const chunk = this.#chunk(piece.length, allRows * pieces.length);
       const first = all;
       all += Math.ceil(piece.length / chunk);
       return { piece, chunk, first };
@@ -345,7 +350,7 @@ export class ScanProgram implements DeviceProgram {
     const chunks = Math.ceil(piece.length / chunk);
     const groups = variant === "rows" ? Math.ceil(rows / 64) : rows * chunks;
     const grid = foldGrid(groups, this.#device.maxGroupsPerDimension);
-    recorder.dispatch(pipeline, bound(pipeline.shader, piece.memory, memory), grid, tag, (w) => {
+    const words = (w: WordWriter): void => {
       w.u32(rows);
       w.u32(piece.length);
       w.u32(chunk);
@@ -358,18 +363,20 @@ export class ScanProgram implements DeviceProgram {
         for (const stride of s.strides) w.i32(stride);
         w.i32(s.step);
       }
-    });
+    };
+    const work = rows * piece.length * SCAN_UNITS;
+    recorder.dispatch(pipeline, bound(pipeline.shader, piece.memory, memory), grid, tag, words, work);
   }
 
   /** Pieces of rows, and for each the pieces along the rows. */
-  #cut(whole: ScanPiece, slabs: readonly Slab[]): ScanPiece[][] {
+  #cut(whole: ScanPiece, slabs: readonly Slab[], most: number): ScanPiece[][] {
     const sides = [whole.input, whole.out];
     const pieces = cutLoops({
       name: describeKernel(this.structure),
       outer: whole.sizes,
       inner: [whole.length],
       segmentBytes: this.#device.segmentBytes,
-      maxVolume: this.#device.maxVolume,
+      maxVolume: most,
       accesses: sides.map(({ strides, step, offset }, slot) => ({
         slab: slabs[slot]!,
         itemBytes: deviceItemSize(this.structure.buffers[slot]!.dtype),

@@ -8,6 +8,7 @@
 
 import { DeviceError, DeviceLostError } from "../../errors.ts";
 import type { ReadRequest, ReadResult } from "../backend.ts";
+import type { WorkBudget } from "./budget.ts";
 import type { Segment, Slab } from "./pool.ts";
 import type { PreparedCall, Scratch } from "./program.ts";
 import type { Reader } from "./reader.ts";
@@ -84,6 +85,7 @@ export interface StreamParts {
   readonly recorder: Recorder;
   readonly reader: Reader;
   readonly room: Room;
+  readonly budget: WorkBudget;
   readonly segmentBytes: number;
   /** Submits each call by itself. */
   readonly debug: boolean;
@@ -99,6 +101,7 @@ export class Stream {
   readonly #recorder: Recorder;
   readonly #reader: Reader;
   readonly #room: Room;
+  readonly #budget: WorkBudget;
   readonly #segmentBytes: number;
   readonly #debug: boolean;
   readonly #items: Item[] = [];
@@ -130,6 +133,7 @@ export class Stream {
     this.#recorder = parts.recorder;
     this.#reader = parts.reader;
     this.#room = parts.room;
+    this.#budget = parts.budget;
     this.#segmentBytes = parts.segmentBytes;
     this.#debug = parts.debug;
     this.lost = new Promise((resolve) => {
@@ -172,6 +176,7 @@ export class Stream {
     const written: Written = { contents: this.#unsubmitted, settled: false };
     this.#unsubmitted = [];
     this.#submissions.push(written);
+    if (this.#budget.isTelling(submission.work)) this.#time(submission.work);
     this.watch(scope, (refusal) => {
       if (refusal !== null) {
         const kernels = [...new Set(submission.kernels)];
@@ -186,6 +191,14 @@ export class Stream {
       written.settled = true;
       while (this.#submissions[0]?.settled === true) this.#submissions.shift();
     });
+  }
+
+  #time(work: number): void {
+    const start = performance.now();
+    void this.#device.queue.onSubmittedWorkDone().then(
+      () => this.#budget.learn(work, start, performance.now()),
+      () => undefined,
+    );
   }
 
   calls(batch: Batch): void {
