@@ -34,4 +34,11 @@ export const demos: readonly Demo[] = [
       "Four parameters of a wave find their values by walking the tape backwards, with every gradient shown and the tape of the loss drawn.",
     uses: ["backward", "optim.SGD", "F.mseLoss", "tg.graph", "readAll"],
   },
+  {
+    folder: "derivatives",
+    title: "Derivatives of derivatives",
+    summary:
+      "A function and its derivatives up to the fourth, each the gradient of the one before it, with the length of its tape.",
+    uses: ["autograd.grad", "createGraph", "tg.graph", "F.gelu"],
+  },
 ];

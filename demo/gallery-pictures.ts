@@ -47,6 +47,11 @@ const PICTURES: Readonly<Record<string, () => SVGElement[]>> = {
     }),
     line((x) => 0.75 * Math.sin(5 * x + 0.6), "var(--curve-1)"),
   ],
+  derivatives: () => [
+    line((x) => Math.exp(-9 * x * x), "var(--curve-1)"),
+    line((x) => -18 * x * Math.exp(-9 * x * x) * 0.3, "var(--curve-2)"),
+    line((x) => (324 * x * x - 18) * Math.exp(-9 * x * x) * 0.05, "var(--curve-3)"),
+  ],
 };
 
 /** The picture of a demo's card; an empty one if none was drawn. */
