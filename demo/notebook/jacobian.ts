@@ -4,6 +4,7 @@
 import * as tg from "#tapegrad";
 import { tensor, type Tensor } from "#tapegrad";
 import { array, matmul, repeat, type NdArray } from "../numpy.ts"; // what the notebook does with NumPy, in plain arrays
+import { sum } from "../python.ts"; // Python's own sum, which adds one element after the other
 
 import { cell, formula, imports, text, type Entry } from "./entry.ts";
 
@@ -14,13 +15,6 @@ let J_broadcast: NdArray;
 let v_T: NdArray;
 let gradientValue: number;
 let gradientValues: number[];
-
-/** Python's built-in `sum`: starts at 0 and adds the elements of an iterable one after the other. */
-function sum(values: Iterable<Tensor>): Tensor {
-  let total: Tensor | number = 0;
-  for (const value of values) total = value.add(total);
-  return total as Tensor;
-}
 
 /** The part of the notebook on Jacobians, in order. */
 export const jacobian: readonly Entry[] = [
@@ -150,7 +144,7 @@ J =
     "J = ( ∂y₁/∂x₁ , ∂y₁/∂x₂ ) = ( 1 , 1 )",
   ),
   cell("21", async ({ print }) => {
-    // Using Tapegrad; sum is Python's, which adds one element after the other
+    // Using Tapegrad
     x = tensor([1, 2], { requiresGrad: true });
     await print("x: ", x);
     y = sum(x);

@@ -85,6 +85,7 @@ describe.for(TEST_DEVICES)("on %s", (device) => {
 
   test("runs to its end without a problem and says where it ran", async () => {
     expect(open.problems).toEqual([]);
+    expect(open.warnings).toEqual([]);
     expect(await stateOf(open.page)).toBe("done");
     expect(await textOf(open.page, "#status")).toMatch(
       device === "cpu" ? /^Ran 33 cells on the CPU in / : /^Ran 33 cells on WebGPU in /,

@@ -8,8 +8,9 @@ import { openPage, serveFolder, type OpenPage, type PageServer } from "../suppor
 /** Serves the demos as `npm start` does. */
 export const serveDemos = (): Promise<PageServer> => serveFolder("demo", "vite.config.ts");
 
-/** A page, its problems, and the addresses that it asked for. */
+/** A page, its problems, the warnings on its console (as of WebGPU), and the addresses that it asked for. */
 export interface OpenDemo extends OpenPage {
+  readonly warnings: string[];
   readonly requests: string[];
 }
 
@@ -20,12 +21,16 @@ export async function openDemo(
   prepare?: (page: Page) => Promise<unknown>,
 ): Promise<OpenDemo> {
   const requests: string[] = [];
+  const warnings: string[] = [];
   const open = await openPage(browser, url, async (page) => {
     page.on("request", (request) => requests.push(request.url()));
+    page.on("console", (message) => {
+      if (message.type() === "warn") warnings.push(message.text());
+    });
     await prepare?.(page);
   });
   await settled(open);
-  return { ...open, requests };
+  return { ...open, warnings, requests };
 }
 
 /** Waits until a page is done or has failed; gives its state. */

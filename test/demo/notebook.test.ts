@@ -8,6 +8,7 @@ import { notebook, SOURCE_FILES } from "../../demo/notebook/notebook.ts";
 import { printed } from "../../demo/notebook/python-text.ts";
 import { tapeLines } from "../../demo/notebook/tape-text.ts";
 import type { PlotData } from "../../demo/plot-data.ts";
+import { sum } from "../../demo/python.ts";
 import { onDevice } from "../support/device.ts";
 import { TEST_DEVICES } from "../support/portable.ts";
 import {
@@ -58,6 +59,12 @@ test("every cell has code to show, and a label that does not exist is refused", 
   expect(codeOf("1", source)).toContain('import * as tg from "tapegrad";');
   expect(codeOf("5", source)).toBe("y.backward();\nawait show(x.grad);");
   expect(() => codeOf("99", source)).toThrow('no code for cell "99"');
+});
+
+test("Python's sum adds one element after the other, and refuses an empty list", async () => {
+  const total = sum(tg.tensor([1, 2, 4], { requiresGrad: true }));
+  expect(await printed([total])).toBe("tensor(7., grad_fn=<AddBackward0>)");
+  expect(() => sum([])).toThrow("sum: there is nothing to add");
 });
 
 describe.for(TEST_DEVICES)("on %s", (device) => {
