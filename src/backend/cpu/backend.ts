@@ -182,8 +182,13 @@ export class CpuBackend implements Backend {
       const program = call.program as CpuProgram;
       const buffers = call.buffers as readonly CpuBuffer[];
       if (program.wasm !== null) this.#engine!.runFused(program.wasm, call.data as FusedData, buffers, call.tag);
-      else this.#runInJavaScript(program, call, buffers);
+      else if (!this.#runRoutine(program.structure, call, buffers)) this.#runInJavaScript(program, call, buffers);
     }
+  }
+
+  #runRoutine(structure: KernelStructure, call: Call, buffers: readonly CpuBuffer[]): boolean {
+    if (this.#engine === null || structure.kind !== "routine") return false;
+    return this.#engine.runRoutine(structure, call.data as RoutineData, buffers);
   }
 
   #runInJavaScript(program: CpuProgram, call: Call, buffers: readonly CpuBuffer[]): void {

@@ -1,8 +1,11 @@
 /** Compiles kernels to WebAssembly and runs them over the heap, in pieces of a size that lets the engine switch to optimised code. */
 
-import type { FusedData, FusedStructure } from "../../../graph/kernel.ts";
+import type { FusedData, FusedStructure, RoutineData, RoutineStructure } from "../../../graph/kernel.ts";
+import { OutOfMemoryError } from "../../../errors.ts";
 import * as math from "../math.ts";
 import type { CpuBuffer, WasmHeap } from "../memory.ts";
+import { renderGemm, type GemmType } from "./gemm.ts";
+import { multiply, productsOf, scratchBytes, type GemmEntries } from "./matmul.ts";
 import { renderKernel, renderPieces, type Features, type WasmKernel } from "./fused.ts";
 import { combineStates, stateValue, type Reduction } from "./reduce.ts";
 import { unitOf, type Walk } from "./space.ts";
@@ -72,6 +75,7 @@ export interface FusedKernel {
 export class WasmEngine {
   readonly heap: WasmHeap;
   readonly features: Features;
+  readonly #gemm = new Map<GemmType, GemmEntries>();
 
   constructor(heap: WasmHeap, relaxed: boolean) {
     this.heap = heap;
@@ -83,6 +87,45 @@ export class WasmEngine {
     const kernel = renderKernel(structure, this.features);
     if (kernel.walk.layout.bytes > MAX_PARAMETERS) return null;
     return { structure, whole: this.#compile(kernel), pieces: null };
+  }
+
+  /** Runs a routine, if there is WebAssembly for it; else gives false. */
+  runRoutine(s: RoutineStructure, data: RoutineData, buffers: readonly CpuBuffer[]): boolean {
+    if (s.name !== "matmul") return false;
+    const { dtype } = s.buffers[0]!;
+    if (dtype !== "float32" && dtype !== "float64" && dtype !== "int32") return false;
+    this.#matmul(dtype, data.ints, Number(s.attrs["rank"]), buffers);
+    return true;
+  }
+
+  #matmul(type: GemmType, ints: readonly number[], rank: number, buffers: readonly CpuBuffer[]): void {
+    const item = type === "float64" ? 8 : 4;
+    const products = productsOf(ints, rank, item, buffers);
+    const first = products[0];
+    if (first === undefined) return;
+    if (first.k === 0) {
+      const { m, n, c } = first;
+      this.heap.views.u8.fill(0, c, c + products.length * m * n * item);
+      return;
+    }
+    let entries = this.#gemm.get(type);
+    if (entries === undefined) {
+      const module = new WebAssembly.Module(renderGemm(type, this.features));
+      const instance = new WebAssembly.Instance(module, { m: { memory: this.heap.memory } });
+      entries = instance.exports as unknown as GemmEntries;
+      this.#gemm.set(type, entries);
+    }
+    const bytes = scratchBytes(type, first).total;
+    const scratch = this.#scratch(bytes);
+    for (const product of products) multiply(entries, type, product, scratch);
+    this.heap.release(scratch, bytes);
+  }
+
+  /** Memory for the time of a call. */
+  #scratch(bytes: number): number {
+    const address = this.heap.reserve(bytes);
+    if (address < 0) throw new OutOfMemoryError(`out of memory: ${bytes} bytes asked for to compute with`);
+    return address;
   }
 
   #compile(kernel: WasmKernel): Compiled {
@@ -161,8 +204,7 @@ export class WasmEngine {
       if (group.length === 0) return;
       const width = 16 * group.length;
       const bytes = Math.ceil((pieces * width) / 64) * 64;
-      const scratch = this.heap.reserve(bytes);
-      if (scratch < 0) throw new RangeError("no memory for partial sums");
+      const scratch = this.#scratch(bytes);
       const reduce = compiled.entries[`reduce${phase}`]!;
       for (let p = 0; p < pieces; p++)
         reduce(PARAMETERS, row, p * step, Math.min((p + 1) * step, size), scratch + p * width);
