@@ -27,7 +27,11 @@ async function product(backend: CpuBackend, dtype: DType, c: Case): Promise<{ go
   const next = numbers(3);
   const count = batch.reduce((p, size) => p * size, 1);
   const value = (): number =>
-    dtype === "int32" ? Math.floor(next() * 2 ** 32) | 0 : dtype === "uint8" ? Math.floor(next() * 256) : Math.fround(next() - 0.5);
+    dtype === "int32"
+      ? Math.floor(next() * 2 ** 32) | 0
+      : dtype === "uint8"
+        ? Math.floor(next() * 256)
+        : Math.fround(next() - 0.5);
   const a = Array.from({ length: count * m * k * gap + 3 }, value);
   const b = Array.from({ length: count * k * n * gap + 5 }, value);
   const [rowA, columnA] = transposeA ? [gap, m * gap] : [k * gap, gap];

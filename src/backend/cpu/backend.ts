@@ -17,9 +17,9 @@ import * as math from "./math.ts";
 import { PlainMemory, WasmHeap, type CpuBuffer, type CpuMemory } from "./memory.ts";
 import { renderFused, type FusedFunction } from "./render.ts";
 import { runRoutine } from "./routines.ts";
+import { STATUS_ADDRESS } from "./wasm/body.ts";
 import { detectWasm } from "./wasm/detect.ts";
 import { WasmEngine, type FusedKernel } from "./wasm/engine.ts";
-import { STATUS_ADDRESS } from "./wasm/fused.ts";
 
 const HELPERS = { ...math, fromHalf, toHalf };
 

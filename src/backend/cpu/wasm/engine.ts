@@ -1,9 +1,11 @@
 /** Compiles kernels to WebAssembly and runs them over the heap, in pieces of a size that lets the engine switch to optimised code. */
 
 import type { FusedData, FusedStructure, RoutineData, RoutineStructure } from "../../../graph/kernel.ts";
+import { ITEM_SIZE, type DType } from "../../../dtype.ts";
 import { OutOfMemoryError } from "../../../errors.ts";
 import * as math from "../math.ts";
 import type { CpuBuffer, WasmHeap } from "../memory.ts";
+import { dotKernel } from "./dot.ts";
 import { renderGemm, type GemmType } from "./gemm.ts";
 import { multiply, productsOf, scratchBytes, type GemmEntries } from "./matmul.ts";
 import { renderKernel, renderPieces, type Features, type WasmKernel } from "./fused.ts";
@@ -75,6 +77,7 @@ export interface FusedKernel {
 export class WasmEngine {
   readonly heap: WasmHeap;
   readonly features: Features;
+  readonly #dots = new Map<string, FusedKernel>();
   readonly #gemm = new Map<GemmType, GemmEntries>();
 
   constructor(heap: WasmHeap, relaxed: boolean) {
@@ -92,22 +95,32 @@ export class WasmEngine {
   /** Runs a routine, if there is WebAssembly for it; else gives false. */
   runRoutine(s: RoutineStructure, data: RoutineData, buffers: readonly CpuBuffer[]): boolean {
     if (s.name !== "matmul") return false;
+    const rank = Number(s.attrs["rank"]);
     const { dtype } = s.buffers[0]!;
-    if (dtype !== "float32" && dtype !== "float64" && dtype !== "int32") return false;
-    this.#matmul(dtype, data.ints, Number(s.attrs["rank"]), buffers);
+    const [m, n, k] = data.ints as [number, number, number];
+    const count = data.ints.slice(3, 3 + rank).reduce((product, size) => product * size, m * n);
+    if (count === 0) return true;
+    if (k === 0) {
+      const { address } = buffers[2]!;
+      this.heap.views.u8.fill(0, address, address + count * ITEM_SIZE[dtype]);
+    } else if (m === 1 || n === 1 || (dtype !== "float32" && dtype !== "float64" && dtype !== "int32"))
+      this.#dot(dtype, rank, data.ints, buffers);
+    else this.#matmul(dtype, rank, data.ints, buffers);
     return true;
   }
 
-  #matmul(type: GemmType, ints: readonly number[], rank: number, buffers: readonly CpuBuffer[]): void {
-    const item = type === "float64" ? 8 : 4;
-    const products = productsOf(ints, rank, item, buffers);
-    const first = products[0];
-    if (first === undefined) return;
-    if (first.k === 0) {
-      const { m, n, c } = first;
-      this.heap.views.u8.fill(0, c, c + products.length * m * n * item);
-      return;
+  #dot(dtype: DType, rank: number, ints: readonly number[], buffers: readonly CpuBuffer[]): void {
+    const { structure, data } = dotKernel(dtype, rank, ints);
+    let kernel = this.#dots.get(structure.key);
+    if (kernel === undefined) {
+      kernel = { structure, whole: this.#compile(renderKernel(structure, this.features)), pieces: null };
+      this.#dots.set(structure.key, kernel);
     }
+    this.runFused(kernel, data, buffers, 0);
+  }
+
+  #matmul(type: GemmType, rank: number, ints: readonly number[], buffers: readonly CpuBuffer[]): void {
+    const products = productsOf(ints, rank, ITEM_SIZE[type], buffers);
     let entries = this.#gemm.get(type);
     if (entries === undefined) {
       const module = new WebAssembly.Module(renderGemm(type, this.features));
@@ -115,7 +128,7 @@ export class WasmEngine {
       entries = instance.exports as unknown as GemmEntries;
       this.#gemm.set(type, entries);
     }
-    const bytes = scratchBytes(type, first).total;
+    const bytes = scratchBytes(type, products[0]!).total;
     const scratch = this.#scratch(bytes);
     for (const product of products) multiply(entries, type, product, scratch);
     this.heap.release(scratch, bytes);

@@ -153,13 +153,12 @@ class GemmWriter {
   /** Stores four columns of two or four vectors. */
   #turn(rows: readonly Local[], to: Local, offset: number, step: number): void {
     const f = this.#f;
-    const shuffle = (a: Local, b: Local, ...lanes: number[]): Local => f.op("i8x16.shuffle", [a, b], ...words(...lanes));
+    const shuffle = (a: Local, b: Local, ...lanes: number[]): Local =>
+      f.op("i8x16.shuffle", [a, b], ...words(...lanes));
     const low = shuffle(rows[0]!, rows[1]!, 0, 4, 1, 5);
     const high = shuffle(rows[0]!, rows[1]!, 2, 6, 3, 7);
     if (rows.length === 2) {
-      [low, low, high, high].forEach((pair, i) =>
-        f.effect("v128.store64_lane", [to, pair], offset + i * step, i % 2),
-      );
+      [low, low, high, high].forEach((pair, i) => f.effect("v128.store64_lane", [to, pair], offset + i * step, i % 2));
       return;
     }
     const low2 = shuffle(rows[2]!, rows[3]!, 0, 4, 1, 5);

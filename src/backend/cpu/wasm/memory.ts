@@ -7,12 +7,8 @@ import type { LaneCode, Lanes } from "./lanes.ts";
 
 /** Which four coordinates the lanes are. */
 export interface LaneRange {
-  /** Coordinate of the first lane, before `shift` is added. */
-  readonly first: Local;
   /** Elements from where positions are to the first lane. */
   readonly shift: number;
-  /** Which copy of an unrolled body this is. */
-  readonly copy: number;
   /** How many lanes count, 1 to 3, and their mask; null if all do. */
   readonly left: Local | null;
   readonly mask: Local | null;

@@ -8,7 +8,7 @@
  */
 
 import { ITEM_SIZE } from "../../../dtype.ts";
-import type { FusedStructure, Instr, ValueType } from "../../../graph/kernel.ts";
+import type { FusedStructure, Instr } from "../../../graph/kernel.ts";
 
 export type WalkMode = "map" | "rows" | "columns";
 
@@ -28,6 +28,8 @@ export interface Walk {
   readonly baseLevel: number;
   /** Level at which each instruction is computed. */
   readonly depths: readonly number[];
+  /** Whether each instruction's value differs between lanes. */
+  readonly varies: readonly boolean[];
   /** Phase of each instruction: how many reductions, one behind the other, it needs. */
   readonly phases: readonly number[];
   /** Reductions by phase. */
@@ -78,7 +80,7 @@ function layoutOf(s: FusedStructure, classes: readonly string[], rank: number): 
   return { position, stride, size, base, scalar, tag, state, bytes: at };
 }
 
-/** Which way the loads of values under the reductions run: along the last inner dimension, or across rows. */
+/** Whether lanes across rows read fewer elements that lie apart than lanes along the last inner dimension. */
 function prefersColumns(s: FusedStructure): boolean {
   if (s.innerRank === 0 || s.outerRank === 0) return false;
   let along = 0;
@@ -86,10 +88,10 @@ function prefersColumns(s: FusedStructure): boolean {
   s.instrs.forEach((instr, i) => {
     if (instr.op !== "load" || s.levels[i] !== "full") return;
     const { classes } = s.accesses[instr.imm as number]!;
-    if (classes[classes.length - 1] === "1") along++;
-    if (classes[s.outerRank - 1] === "1") across++;
+    if (classes[classes.length - 1] === "s") along++;
+    if (classes[s.outerRank - 1] === "s") across++;
   });
-  return across > along;
+  return across < along;
 }
 
 /** Plans the loops of a kernel. */
@@ -107,10 +109,16 @@ export function planWalk(s: FusedStructure): Walk {
   const baseLevel = level;
   for (const d of inner) levelOf[d] = ++level;
   const depths: number[] = [];
+  const varies: boolean[] = [];
   const phases: number[] = [];
   const reduces: number[][] = [];
   s.instrs.forEach((instr, i) => {
     depths.push(depthOf(instr, depths, classes, levelOf, baseLevel));
+    const isAccess = instr.op === "load" || instr.op === "iota";
+    const own = isAccess && classes[instr.imm as number]![laneDim] !== "0";
+    // In mode "rows" a reduction is over the lanes.
+    const folds = instr.op === "reduce" && mode === "rows";
+    varies.push(!folds && (own || instr.args.some((a) => varies[a]!)));
     let phase = 0;
     for (const a of instr.args) phase = Math.max(phase, phases[a]! + (s.instrs[a]!.op === "reduce" ? 1 : 0));
     phases.push(phase);
@@ -127,6 +135,7 @@ export function planWalk(s: FusedStructure): Walk {
     levelOf,
     baseLevel,
     depths,
+    varies,
     phases,
     reduces: Array.from(reduces, (group) => group ?? []),
     layout: layoutOf(s, classes, rank),
@@ -148,9 +157,4 @@ function depthOf(
       if (c !== "0") depth = Math.max(depth, levelOf[d]!);
     });
   return depth;
-}
-
-/** Scalars in the form in which a kernel reads them. */
-export function scalarWord(type: ValueType, value: number): number {
-  return type === "b" ? -Number(value !== 0) : value;
 }

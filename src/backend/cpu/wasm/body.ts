@@ -1,0 +1,253 @@
+/** The SSA list of a fused kernel as vector code: which values are computed where, and how elements are addressed. */
+
+import type { FusedStructure } from "../../../graph/kernel.ts";
+import type { FunctionBuilder, Local, ModuleBuilder } from "./emitter.ts";
+import { LaneCode, type Lanes } from "./lanes.ts";
+import { LaneMemory, type LaneRange } from "./memory.ts";
+import { operation, philox } from "./primitives.ts";
+import { unitOf, type Walk } from "./space.ts";
+
+/** Address of the word that says which call failed an index check. */
+export const STATUS_ADDRESS = 16;
+
+/** What is computed side by side: the values known so far, by instruction, for one group of four lanes (or, without lanes, a row). */
+export interface Copy {
+  readonly values: Map<number, Lanes>;
+  readonly lanes: LaneRange | null;
+}
+
+/** Positions (addresses; numbers for iota) by access, as far as the loops have come. */
+export type Positions = readonly Local[];
+
+/** A copy that may learn more, such as what holds only within a loop. */
+export function inner(copy: Copy, lanes: LaneRange | null = copy.lanes): Copy {
+  return { values: new Map(copy.values), lanes };
+}
+
+/** Writes the values of a kernel into one function, whose first argument is the address of the parameters. */
+export class BodyWriter {
+  readonly walk: Walk;
+  readonly f: FunctionBuilder;
+  readonly c: LaneCode;
+  readonly sizes: readonly Local[];
+  readonly #s: FusedStructure;
+  readonly #memory: LaneMemory;
+  readonly #parameters: Local;
+  /** Strides by access and dimension, where they are not constants. */
+  readonly #strides: readonly (readonly (Local | null)[])[];
+
+  constructor(walk: Walk, module: ModuleBuilder, f: FunctionBuilder, relaxed: boolean) {
+    this.walk = walk;
+    this.#s = walk.structure;
+    this.f = f;
+    this.c = new LaneCode(module, f, relaxed);
+    this.#memory = new LaneMemory(this.c);
+    this.#parameters = f.args[0]!;
+    const { layout } = walk;
+    this.sizes = layout.size.map((at) => this.parameter(at));
+    this.#strides = layout.stride.map((row) => row.map((at) => (at < 0 ? null : this.parameter(at))));
+  }
+
+  /** A word of the parameters. */
+  parameter(at: number): Local {
+    return this.f.op("i32.load", [this.#parameters], at);
+  }
+
+  /** The result of a reduction that was computed apart. */
+  state(r: number): Lanes {
+    const part = this.f.op("v128.load64_splat", [this.#parameters], this.walk.layout.state[r]!);
+    return this.c.cast({ type: "d", parts: [part, part] }, this.#s.instrs[r]!.type);
+  }
+
+  // --- positions ------------------------------------------------------------------------------------------------
+
+  /** Positions at the first coordinates. */
+  origin(): Positions {
+    return this.walk.layout.position.map((at) => this.parameter(at));
+  }
+
+  /** Stride of an access along a dimension: a local, a constant number, or 0. */
+  #strideOf(access: number, d: number): Local | number {
+    const kind = this.walk.classes[access]![d];
+    if (kind === "0") return 0;
+    return kind === "1" ? unitOf(this.#s, access) : this.#strides[access]![d]!;
+  }
+
+  #strideLocal(access: number, d: number): Local | null {
+    const stride = this.#strideOf(access, d);
+    if (stride === 0) return null;
+    return typeof stride === "number" ? this.f.const("i32", stride) : stride;
+  }
+
+  /** Positions `count` steps along a dimension, in locals of their own where they differ. */
+  advanced(positions: Positions, d: number, count: Local): Positions {
+    return positions.map((position, a) => {
+      const stride = this.#strideLocal(a, d);
+      if (stride === null) return position;
+      return this.f.op("i32.add", [position, this.f.op("i32.mul", [count, stride])]);
+    });
+  }
+
+  /** Moves positions by a number of elements along a dimension. */
+  move(positions: Positions, d: number, steps: number): void {
+    const { f } = this;
+    positions.forEach((position, a) => {
+      const stride = this.#strideOf(a, d);
+      if (stride === 0) return;
+      let step: Local;
+      if (typeof stride === "number") step = f.const("i32", stride * steps);
+      else step = steps === 1 ? stride : f.op("i32.mul", [stride, f.const("i32", steps)]);
+      f.assign(position, "i32.add", [position, step]);
+    });
+  }
+
+  /** Moves positions from the end of a dimension back to its start. */
+  rewind(positions: Positions, d: number): void {
+    const { f } = this;
+    positions.forEach((position, a) => {
+      const stride = this.#strideLocal(a, d);
+      if (stride !== null) f.assign(position, "i32.sub", [position, f.op("i32.mul", [stride, this.sizes[d]!])]);
+    });
+  }
+
+  /** Moves positions to a coordinate of a dimension, from its start. */
+  enter(positions: Positions, d: number, coordinate: Local): void {
+    const { f } = this;
+    positions.forEach((position, a) => {
+      const stride = this.#strideLocal(a, d);
+      if (stride !== null) f.assign(position, "i32.add", [position, f.op("i32.mul", [coordinate, stride])]);
+    });
+  }
+
+  /** Copies of those positions that a loop over a dimension changes. */
+  moving(positions: Positions, d: number): Positions {
+    return positions.map((position, a) => {
+      if (this.#strideOf(a, d) === 0) return position;
+      const copy = this.f.local("i32");
+      this.f.copy(copy, position);
+      return copy;
+    });
+  }
+
+  // --- values ---------------------------------------------------------------------------------------------------
+
+  /** Every instruction. */
+  all(): ReadonlySet<number> {
+    return new Set(this.#s.instrs.keys());
+  }
+
+  /** Instructions that some results need inside the loops over inner dimensions. */
+  closure(roots: readonly number[]): ReadonlySet<number> {
+    const { depths, baseLevel } = this.walk;
+    const needed = new Set<number>();
+    const stack = roots.filter((r) => depths[r]! > baseLevel);
+    while (stack.length > 0) {
+      const i = stack.pop()!;
+      if (needed.has(i)) continue;
+      needed.add(i);
+      for (const a of this.#s.instrs[i]!.args) if (depths[a]! > baseLevel) stack.push(a);
+    }
+    return needed;
+  }
+
+  /** Computes the needed values that belong to a level and whose reductions (of phases before `phase`) are done. */
+  level(
+    level: number,
+    copies: readonly Copy[],
+    needed: ReadonlySet<number>,
+    positions: Positions,
+    phase: number,
+  ): void {
+    const { depths, phases, varies } = this.walk;
+    const blocks = new Map<string, Local[]>();
+    const first = copies[0]!;
+    this.#s.instrs.forEach((instr, i) => {
+      if (depths[i] !== level || phases[i]! > phase || !needed.has(i)) return;
+      if (instr.op === "reduce" || first.values.has(i) || instr.args.some((a) => !first.values.has(a))) return;
+      copies.forEach((copy, u) => {
+        const shared = u > 0 && !varies[i];
+        copy.values.set(i, shared ? first.values.get(i)! : this.#value(i, copy, u, positions, blocks));
+      });
+    });
+  }
+
+  #value(i: number, { values, lanes }: Copy, u: number, positions: Positions, blocks: Map<string, Local[]>): Lanes {
+    const { f, c } = this;
+    const s = this.#s;
+    const { layout, classes, laneDim } = this.walk;
+    const instr = s.instrs[i]!;
+    const args = instr.args.map((a) => values.get(a)!);
+    switch (instr.op) {
+      case "const":
+        return c.constant(instr.type, instr.imm as number);
+      case "scalar": {
+        const at = layout.scalar[instr.imm as number]!;
+        const part = f.op(instr.type === "d" ? "v128.load64_splat" : "v128.load32_splat", [this.#parameters], at);
+        return { type: instr.type, parts: instr.type === "d" ? [part, part] : [part] };
+      }
+      case "load": {
+        const a = instr.imm as number;
+        const { dtype } = s.buffers[s.accesses[a]!.buffer]!;
+        if (lanes === null || classes[a]![laneDim] === "0") return this.#memory.splat(dtype, positions[a]!);
+        return this.#memory.load(dtype, positions[a]!, this.#strideOf(a, laneDim), lanes);
+      }
+      case "iota":
+        return this.#iota(instr.imm as number, positions, lanes);
+      case "loadAt": {
+        const buffer = instr.imm as number;
+        const base = this.parameter(layout.base[buffer]!);
+        return this.#memory.gather(s.buffers[buffer]!.dtype, base, args[0]!.parts[0]!, lanes?.mask ?? null);
+      }
+      case "checkIndex":
+        return this.#checkIndex(args[0]!, args[1]!, lanes?.mask ?? null);
+      case "philox": {
+        const key = `${u}:${instr.args.join()}`;
+        let block = blocks.get(key);
+        if (block === undefined) {
+          block = philox(c, args);
+          blocks.set(key, block);
+        }
+        return c.one("u", block[instr.imm as number]!);
+      }
+      default: {
+        const second = instr.args.length > 1 ? s.instrs[instr.args[1]!]! : null;
+        return operation(c, instr, args, second?.op === "const" ? (second.imm as number) : null);
+      }
+    }
+  }
+
+  #iota(access: number, positions: Positions, lanes: LaneRange | null): Lanes {
+    const { f, c } = this;
+    const { classes, laneDim } = this.walk;
+    const start = f.op("i32x4.splat", [positions[access]!]);
+    if (lanes === null || classes[access]![laneDim] === "0") return c.one("i", start);
+    const { shift } = lanes;
+    const numbers = f.vector("i32x4", shift, shift + 1, shift + 2, shift + 3);
+    const stride = this.#strideOf(access, laneDim);
+    const steps = typeof stride === "number" ? numbers : c.i32("mul", numbers, f.op("i32x4.splat", [stride]));
+    return c.one("i", c.i32("add", start, steps));
+  }
+
+  #checkIndex(index: Lanes, size: Lanes, mask: Local | null): Lanes {
+    const { f, c } = this;
+    const x = index.parts[0]!;
+    const good = c.v("and", c.i32("ge_s", x, c.ki(0)), c.i32("lt_s", x, size.parts[0]!));
+    const failed = mask === null ? c.v("not", good) : c.v("andnot", mask, good);
+    f.if(f.op("v128.any_true", [failed]), () => {
+      const zero = f.const("i32", 0);
+      f.if(f.op("i32.eqz", [f.op("i32.load", [zero], STATUS_ADDRESS)]), () => {
+        f.effect("i32.store", [zero, this.parameter(this.walk.layout.tag)], STATUS_ADDRESS);
+      });
+    });
+    return c.one("i", c.v("and", x, good));
+  }
+
+  /** Writes a value of a copy through an access. */
+  store(access: number, value: number, copy: Copy, positions: Positions): void {
+    const { laneDim, classes } = this.walk;
+    const { dtype } = this.#s.buffers[this.#s.accesses[access]!.buffer]!;
+    const varies = copy.lanes !== null && classes[access]![laneDim] !== "0";
+    const stride = varies ? this.#strideOf(access, laneDim) : 0;
+    this.#memory.store(dtype, positions[access]!, stride, copy.values.get(value)!, copy.lanes);
+  }
+}
