@@ -33,9 +33,21 @@ export interface InitOptions {
   readonly limits?: Readonly<Record<string, number>> | undefined;
   /** Optional GPU features not to use, by name. */
   readonly without?: readonly string[] | undefined;
+  /**
+   * Threads that share large kernels on the CPU, the caller's included; by default as many as the machine has. It is 1 where memory cannot be
+   * shared with workers, as in a page without cross-origin isolation. Results do not depend on it.
+   */
+  readonly threads?: number | undefined;
 }
 
-const OPTION_NAMES = ["device", "gpu", "powerPreference", "limits", "without"];
+const OPTION_NAMES = ["device", "gpu", "powerPreference", "limits", "without", "threads"];
+
+/** The CPU, made the device of new tensors. */
+function useCpu(): Backend {
+  const cpu = backendOf("cpu");
+  setDefaultBackend(cpu);
+  return cpu;
+}
 
 /** The device that new tensors are made on. */
 export interface DeviceInfo {
@@ -63,27 +75,26 @@ export async function init(options: InitOptions = {}): Promise<DeviceInfo> {
   const device = options.device ?? "auto";
   if (device !== "auto" && device !== "webgpu" && device !== "cpu")
     throw new ArgumentError(`init: device must be "auto", "webgpu" or "cpu", got ${JSON.stringify(device)}`);
-  if (device === "cpu") {
+  const { threads } = options;
+  if (threads !== undefined) {
+    if (!Number.isInteger(threads) || threads < 1)
+      throw new ArgumentError(`init: threads must be a whole number from 1 on, got ${String(threads)}`);
     const cpu = backendOf("cpu");
-    setDefaultBackend(cpu);
-    return infoOf(cpu, "the CPU was asked for");
+    if (cpu instanceof CpuBackend) cpu.setThreads(threads);
   }
+  if (device === "cpu") return infoOf(useCpu(), "the CPU was asked for");
   const found = await findDevice(options satisfies WebGpuOptions);
   if ("reason" in found) {
     if (device === "webgpu")
       throw new DeviceError(
         `init: no WebGPU device: ${found.reason}. Use { device: "auto" } or { device: "cpu" } to go on without one.`,
       );
-    const cpu = backendOf("cpu");
-    setDefaultBackend(cpu);
-    return infoOf(cpu, `no WebGPU device: ${found.reason}`);
+    return infoOf(useCpu(), `no WebGPU device: ${found.reason}`);
   }
   if (device === "auto" && found.isSoftware && options.gpu === undefined) {
     if (found.owned) found.device.destroy();
-    const cpu = backendOf("cpu");
-    setDefaultBackend(cpu);
     return infoOf(
-      cpu,
+      useCpu(),
       `the only WebGPU adapter (${found.description}) is emulated in software, which is slower than the CPU backend`,
     );
   }
@@ -106,13 +117,19 @@ export async function synchronize(): Promise<void> {
   }
 }
 
-/** Ends the GPU device (its tensors are lost) and frees pooled memory, so that a program can exit cleanly. */
+/**
+ * Ends the GPU device (its tensors are lost), frees pooled memory and ends the CPU's worker threads (the next large kernel starts them
+ * again), so that a program can exit cleanly.
+ */
 export function destroy(): void {
   for (const backend of activeBackends())
     if (backend.type !== "cpu") {
       backend.destroy();
       forgetBackend(backend);
-    } else backend.trim(0);
+    } else {
+      backend.trim(0);
+      if (backend instanceof CpuBackend) backend.stopThreads();
+    }
 }
 
 /** Figures of memory over all devices; bytes. */

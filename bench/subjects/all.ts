@@ -16,12 +16,7 @@ import { torchSubjects } from "./torch.ts";
 export async function initTapegrad(device: Device, mode: ThreadMode): Promise<tg.DeviceInfo> {
   if (device === "webgpu") return tg.init({ device, gpu: await provideGpu() });
   const threads = threadsOf(mode);
-  try {
-    return await tg.init({ device, threads } as tg.InitOptions);
-  } catch (error) {
-    if (!messageOf(error).includes("threads")) throw error;
-    return tg.init({ device });
-  }
+  return tg.init({ device, threads });
 }
 
 /** Tapegrad first, then the peers, then the ceiling. What cannot be started is reported and left out. */

@@ -18,6 +18,7 @@ import { PlainMemory, WasmHeap, type CpuBuffer, type CpuMemory } from "./memory.
 import { renderFused, type FusedFunction } from "./render.ts";
 import { runRoutine } from "./routines.ts";
 import { STATUS_ADDRESS } from "./wasm/body.ts";
+import { MAX_THREADS, ThreadPool, availableThreads, canShareMemory } from "./threads.ts";
 import { detectWasm } from "./wasm/detect.ts";
 import { WasmEngine, type FusedKernel } from "./wasm/engine.ts";
 
@@ -30,6 +31,8 @@ const POOL_BUDGET = 256 * 2 ** 20;
 export interface CpuOptions {
   /** False runs everything in plain JavaScript, as where WebAssembly may not be compiled. */
   readonly wasm?: boolean | undefined;
+  /** Threads that share large kernels, where memory can be shared with workers; by default as many as the machine has. */
+  readonly threads?: number | undefined;
 }
 
 class CpuProgram implements Program {
@@ -63,6 +66,17 @@ function compile(structure: FusedStructure): FusedFunction {
   ) as FusedFunction;
 }
 
+function openHeap(): WasmHeap {
+  if (canShareMemory()) {
+    try {
+      return new WasmHeap(true);
+    } catch {
+      // No address space for it, or no such memory: one thread.
+    }
+  }
+  return new WasmHeap(false);
+}
+
 /** Sizes in which memory is handed out: four steps to each power of two, multiples of 64 bytes. */
 function sizeClass(bytes: number): number {
   if (bytes <= 64) return 64;
@@ -73,7 +87,6 @@ function sizeClass(bytes: number): number {
 /** The CPU backend. */
 export class CpuBackend implements Backend {
   readonly type = "cpu";
-  readonly description: string;
   readonly isSoftware = false;
   readonly limits: BackendLimits;
 
@@ -94,18 +107,39 @@ export class CpuBackend implements Backend {
     if (found === null) {
       this.#memory = new PlainMemory();
       this.#engine = null;
-      this.description = "CPU (JavaScript)";
     } else {
-      const heap = new WasmHeap(false);
+      const heap = openHeap();
       this.#memory = heap;
-      this.#engine = new WasmEngine(heap, found.relaxed);
-      this.description = "CPU (WebAssembly SIMD)";
+      const pool = new ThreadPool(heap, 1);
+      this.#engine = new WasmEngine(heap, pool, found.relaxed);
+      this.setThreads(options.threads ?? availableThreads());
     }
     this.limits = {
       buffersPerKernel: 64,
       maxBufferBytes: found === null ? 2 ** 33 : 2 ** 32 - 2 ** 20,
       fusesRows: () => true,
     };
+  }
+
+  get description(): string {
+    if (this.#engine === null) return "CPU (JavaScript)";
+    const { threads } = this.#engine.pool;
+    return `CPU (WebAssembly SIMD, ${threads === 1 ? "1 thread" : `${threads} threads`})`;
+  }
+
+  /** Sets how many threads share large kernels; 1 where memory cannot be shared with workers. */
+  setThreads(threads: number): void {
+    if (this.#engine?.heap.shared === true) this.#engine.pool.setThreads(Math.min(threads, MAX_THREADS));
+  }
+
+  /** Worker threads that have started. */
+  get workers(): number {
+    return this.#engine?.pool.workers ?? 0;
+  }
+
+  /** Ends the worker threads; the next large kernel starts them again. */
+  stopThreads(): void {
+    this.#engine?.pool.stop();
   }
 
   /** The word in which failed index checks leave their tag. */
@@ -248,6 +282,7 @@ export class CpuBackend implements Backend {
 
   destroy(): void {
     this.#destroyed = true;
+    this.stopThreads();
     this.trim(0);
   }
 }

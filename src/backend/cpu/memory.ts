@@ -1,10 +1,11 @@
 /**
  * Memory of the CPU device. `WasmHeap` is one WebAssembly memory, which kernels address directly: it grows, ends at 4 GiB and never
- * shrinks (it is dropped as a whole when nothing in it is used and the pool is trimmed). `PlainMemory` is an ArrayBuffer a buffer, where
+ * shrinks: what is freed serves later tensors but stays with the process. `PlainMemory` is an ArrayBuffer a buffer, where
  * WebAssembly is not to be had.
  */
 
 import { ITEM_SIZE, hostArray, type DType, type HostArray } from "../../dtype.ts";
+import { OutOfMemoryError } from "../../errors.ts";
 import type { DeviceBuffer } from "../backend.ts";
 
 let nextId = 1;
@@ -182,6 +183,14 @@ export class WasmHeap implements CpuMemory {
       }
     } else if (after !== undefined && after.start === end) after.start = address;
     else this.#free.splice(low, 0, { start: address, end });
+  }
+
+  /** Memory for the time of a call, to be released by it. Throws `OutOfMemoryError`. */
+  scratch(bytes: number): { readonly address: number; readonly bytes: number } {
+    const rounded = Math.ceil(bytes / 64) * 64;
+    const address = this.reserve(rounded);
+    if (address < 0) throw new OutOfMemoryError(`out of memory: ${bytes} bytes asked for to compute with on the CPU`);
+    return { address, bytes: rounded };
   }
 
   take(bytes: number): CpuBuffer | null {

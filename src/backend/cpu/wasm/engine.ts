@@ -2,13 +2,13 @@
 
 import type { FusedData, FusedStructure, RoutineData, RoutineStructure } from "../../../graph/kernel.ts";
 import { ITEM_SIZE, type DType } from "../../../dtype.ts";
-import { OutOfMemoryError } from "../../../errors.ts";
 import * as math from "../math.ts";
 import type { CpuBuffer, WasmHeap } from "../memory.ts";
+import { SharedProgram, type ThreadPool } from "../threads.ts";
 import { dotKernel } from "./dot.ts";
-import { renderGemm, type GemmType } from "./gemm.ts";
-import { multiply, productsOf, scratchBytes, type GemmEntries } from "./matmul.ts";
+import { Multiplier, productsOf } from "./matmul.ts";
 import { renderKernel, renderPieces, type Features, type WasmKernel } from "./fused.ts";
+import { CONTROL, JOB_HEADER, KIND, type Entries } from "./tasks.ts";
 import { combineStates, stateValue, type Reduction } from "./reduce.ts";
 import { unitOf, type Walk } from "./space.ts";
 
@@ -21,6 +21,11 @@ const ELEMENTS_A_TASK = 32768;
 const FEW_ROWS = 16;
 const LONG_ROW = 131072;
 const ELEMENTS_A_PIECE = 65536;
+/** Elements (weighted) of a kernel from which on threads are worth it. */
+const LARGE = 2 ** 18;
+/** Tiles of a transposition. */
+const TILE_ROWS = 16;
+const TILE_LANES = 256;
 
 type JsFunction = (...args: number[]) => number;
 
@@ -55,42 +60,59 @@ const FUNCTIONS: Readonly<Record<string, JsFunction>> = {
   pow: math.pow,
 };
 
-/** A function of a module: i32 numbers in. */
-type Entry = (...args: number[]) => void;
-
-/** A kernel ready to run. */
-export interface Compiled {
-  readonly kernel: WasmKernel;
-  readonly entries: Readonly<Record<string, Entry>>;
+/** Functions that workers have, too. */
+function isPortable(name: string): boolean {
+  return name === "exp2" || name === "fmod" || FUNCTIONS[name] === (Math as unknown as Record<string, unknown>)[name];
 }
 
-/** Thrown where a module is too large to be compiled at once; it is being compiled in the background. */
-export class NotYet extends Error {}
+/** A kernel ready to run. */
+interface Compiled {
+  readonly kernel: WasmKernel;
+  readonly program: SharedProgram;
+}
 
 /** A fused kernel: whole, and in pieces once it is asked for so. */
 export interface FusedKernel {
   readonly structure: FusedStructure;
   readonly whole: Compiled;
   pieces: Compiled | null;
+  /** Rough number of elements of an addition that one of its elements costs. */
+  readonly weight: number;
 }
 
+/** Runs kernels over a heap. */
 export class WasmEngine {
   readonly heap: WasmHeap;
+  readonly pool: ThreadPool;
   readonly features: Features;
   readonly #dots = new Map<string, FusedKernel>();
-  readonly #gemm = new Map<GemmType, GemmEntries>();
+  readonly #multiplier: Multiplier;
 
-  constructor(heap: WasmHeap, relaxed: boolean) {
+  constructor(heap: WasmHeap, pool: ThreadPool, relaxed: boolean) {
     this.heap = heap;
+    this.pool = pool;
     this.features = { shared: heap.shared, relaxed };
+    this.#multiplier = new Multiplier(heap, pool, this.features);
   }
 
   /** Compiles a kernel; null if its parameters are too many. */
   compileFused(structure: FusedStructure): FusedKernel | null {
     const kernel = renderKernel(structure, this.features);
     if (kernel.walk.layout.bytes > MAX_PARAMETERS) return null;
-    return { structure, whole: this.#compile(kernel), pieces: null };
+    const weight = 1 + kernel.bytes.length / 2000;
+    return { structure, whole: this.#compile(kernel), pieces: null, weight };
   }
+
+  #compile(kernel: WasmKernel): Compiled {
+    const module = new WebAssembly.Module(kernel.bytes);
+    const imports: Record<string, WebAssembly.ImportValue> = { memory: this.heap.memory };
+    for (const name of kernel.imports) imports[name] = FUNCTIONS[name]!;
+    const { exports } = new WebAssembly.Instance(module, { m: imports });
+    const bytes = kernel.imports.every(isPortable) ? kernel.bytes : null;
+    return { kernel, program: new SharedProgram(exports as Entries, bytes) };
+  }
+
+  // --- matrix products ------------------------------------------------------------------------------------------
 
   /** Runs a routine, if there is WebAssembly for it; else gives false. */
   runRoutine(s: RoutineStructure, data: RoutineData, buffers: readonly CpuBuffer[]): boolean {
@@ -105,7 +127,7 @@ export class WasmEngine {
       this.heap.views.u8.fill(0, address, address + count * ITEM_SIZE[dtype]);
     } else if (m === 1 || n === 1 || (dtype !== "float32" && dtype !== "float64" && dtype !== "int32"))
       this.#dot(dtype, rank, data.ints, buffers);
-    else this.#matmul(dtype, rank, data.ints, buffers);
+    else this.#multiplier.run(dtype, productsOf(data.ints, rank, ITEM_SIZE[dtype], buffers));
     return true;
   }
 
@@ -113,41 +135,13 @@ export class WasmEngine {
     const { structure, data } = dotKernel(dtype, rank, ints);
     let kernel = this.#dots.get(structure.key);
     if (kernel === undefined) {
-      kernel = { structure, whole: this.#compile(renderKernel(structure, this.features)), pieces: null };
+      kernel = this.compileFused(structure)!;
       this.#dots.set(structure.key, kernel);
     }
     this.runFused(kernel, data, buffers, 0);
   }
 
-  #matmul(type: GemmType, rank: number, ints: readonly number[], buffers: readonly CpuBuffer[]): void {
-    const products = productsOf(ints, rank, ITEM_SIZE[type], buffers);
-    let entries = this.#gemm.get(type);
-    if (entries === undefined) {
-      const module = new WebAssembly.Module(renderGemm(type, this.features));
-      const instance = new WebAssembly.Instance(module, { m: { memory: this.heap.memory } });
-      entries = instance.exports as unknown as GemmEntries;
-      this.#gemm.set(type, entries);
-    }
-    const bytes = scratchBytes(type, products[0]!).total;
-    const scratch = this.#scratch(bytes);
-    for (const product of products) multiply(entries, type, product, scratch);
-    this.heap.release(scratch, bytes);
-  }
-
-  /** Memory for the time of a call. */
-  #scratch(bytes: number): number {
-    const address = this.heap.reserve(bytes);
-    if (address < 0) throw new OutOfMemoryError(`out of memory: ${bytes} bytes asked for to compute with`);
-    return address;
-  }
-
-  #compile(kernel: WasmKernel): Compiled {
-    const module = new WebAssembly.Module(kernel.bytes);
-    const imports: Record<string, WebAssembly.ImportValue> = { memory: this.heap.memory };
-    for (const name of kernel.imports) imports[name] = FUNCTIONS[name]!;
-    const { exports } = new WebAssembly.Instance(module, { m: imports });
-    return { kernel, entries: exports as Record<string, Entry> };
-  }
+  // --- fused kernels --------------------------------------------------------------------------------------------
 
   /** Runs a kernel on buffers that follow the structure's slots. */
   runFused(kernel: FusedKernel, data: FusedData, buffers: readonly CpuBuffer[], tag: number): void {
@@ -162,16 +156,15 @@ export class WasmEngine {
       return;
     }
     const lanes = walk.mode === "rows" ? 1 : sizes[walk.laneDim]!;
-    const { run } = kernel.whole.entries as { run: Entry };
-    const weight = inner * lanes;
-    if (weight < 2 * ELEMENTS_A_TASK || lanes === 1) {
-      const step = Math.max(1, Math.floor(ELEMENTS_A_TASK / weight));
-      for (let row = 0; row < rows; row += step) run(PARAMETERS, row, Math.min(row + step, rows), 0, lanes);
-      return;
-    }
-    const step = Math.max(64, Math.ceil(ELEMENTS_A_TASK / inner / 64) * 64);
-    for (let row = 0; row < rows; row++)
-      for (let lane = 0; lane < lanes; lane += step) run(PARAMETERS, row, row + 1, lane, Math.min(lane + step, lanes));
+    const [rowStep, laneStep] = tilesOf(walk, rows, lanes, inner);
+    const perRow = Math.ceil(lanes / laneStep);
+    this.#job([PARAMETERS, rows, rowStep, lanes, laneStep, perRow]);
+    const large = rows * lanes * inner * kernel.weight >= LARGE;
+    this.pool.run(KIND.run, kernel.whole.program, Math.ceil(rows / rowStep) * perRow, large);
+  }
+
+  #job(words: readonly number[]): void {
+    this.heap.views.i32.set(words, CONTROL.job + JOB_HEADER);
   }
 
   #writeParameters(
@@ -213,14 +206,13 @@ export class WasmEngine {
     const rest = inner / size;
     const step = Math.max(4, Math.ceil(ELEMENTS_A_PIECE / rest / 4) * 4);
     const pieces = Math.ceil(size / step);
+    const { program } = compiled;
     walk.reduces.forEach((group, phase) => {
       if (group.length === 0) return;
       const width = 16 * group.length;
-      const bytes = Math.ceil((pieces * width) / 64) * 64;
-      const scratch = this.#scratch(bytes);
-      const reduce = compiled.entries[`reduce${phase}`]!;
-      for (let p = 0; p < pieces; p++)
-        reduce(PARAMETERS, row, p * step, Math.min((p + 1) * step, size), scratch + p * width);
+      const scratch = this.heap.scratch(pieces * width);
+      this.#job([phase, PARAMETERS, row, size, step, scratch.address, width]);
+      this.pool.run(KIND.piece, program, pieces, true);
       const { f64 } = this.heap.views;
       group.forEach((r, k) => {
         const instr = s.instrs[r]!;
@@ -230,16 +222,33 @@ export class WasmEngine {
           to: instr.type,
         };
         const at = (p: number): [number, number] => {
-          const i = (scratch + p * width + 16 * k) >>> 3;
+          const i = (scratch.address + p * width + 16 * k) >>> 3;
           return [f64[i]!, f64[i + 1]!];
         };
         let state = at(0);
         for (let p = 1; p < pieces; p++) state = combineStates(reduction, state, at(p));
         f64[(PARAMETERS + walk.layout.state[r]!) >> 3] = stateValue(reduction, state);
       });
-      this.heap.release(scratch, bytes);
+      this.heap.release(scratch.address, scratch.bytes);
     });
-    const { store } = compiled.entries as { store: Entry };
-    for (let p = 0; p < pieces; p++) store(PARAMETERS, row, p * step, Math.min((p + 1) * step, size));
+    this.#job([-1, PARAMETERS, row, size, step, 0, 0]);
+    // What is written once a row alone takes one piece.
+    this.pool.run(KIND.piece, program, writesRange(walk) ? pieces : 1, true);
   }
+}
+
+/** True if something is written for every element of a row. */
+function writesRange({ structure: s, classes, innerDims }: Walk): boolean {
+  return s.stores.some((t) => innerDims.some((d) => classes[t.access]![d] !== "0"));
+}
+
+/** Rows and lanes that a task takes: about `ELEMENTS_A_TASK` elements, in a tile where rows and lanes lie across each other in memory. */
+function tilesOf(walk: Walk, rows: number, lanes: number, inner: number): [number, number] {
+  const last = walk.rowDims[walk.rowDims.length - 1];
+  const turned = walk.classes.some((c) => c[walk.laneDim] === "s" && last !== undefined && c[last] === "1");
+  if (walk.mode === "map" && turned && rows >= 16 && lanes >= 64) return [TILE_ROWS, Math.min(lanes, TILE_LANES)];
+  const weight = inner * lanes;
+  if (weight < 2 * ELEMENTS_A_TASK || lanes === 1)
+    return [Math.max(1, Math.min(rows, Math.floor(ELEMENTS_A_TASK / weight))), lanes];
+  return [1, Math.min(lanes, Math.max(64, Math.ceil(ELEMENTS_A_TASK / inner / 64) * 64))];
 }

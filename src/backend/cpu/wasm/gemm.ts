@@ -5,7 +5,7 @@
 
 import type { Features } from "./fused.ts";
 import { ModuleBuilder, type FunctionBuilder, type Local } from "./emitter.ts";
-import { LaneCode, words } from "./lanes.ts";
+import { words } from "./lanes.ts";
 
 /** Element types that have a kernel. */
 export type GemmType = "float32" | "float64" | "int32";
@@ -39,16 +39,13 @@ class GemmWriter {
   readonly #type: GemmType;
   readonly #relaxed: boolean;
   readonly #item: number;
-  readonly #lanes: number;
   #f!: FunctionBuilder;
-  #c!: LaneCode;
 
   constructor(module: ModuleBuilder, type: GemmType, relaxed: boolean) {
     this.#module = module;
     this.#type = type;
     this.#relaxed = relaxed;
     this.#item = type === "float64" ? 8 : 4;
-    this.#lanes = 16 / this.#item;
   }
 
   write(): void {
@@ -59,7 +56,6 @@ class GemmWriter {
 
   #open(name: string, count: number): readonly Local[] {
     this.#f = this.#module.function(name, new Array<"i32">(count).fill("i32"));
-    this.#c = new LaneCode(this.#module, this.#f, this.#relaxed);
     return this.#f.args;
   }
 

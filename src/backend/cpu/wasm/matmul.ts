@@ -1,7 +1,10 @@
 /** Batched matrix multiplication over packed panels, in blocks that fit the caches. */
 
-import type { CpuBuffer } from "../memory.ts";
-import { TILE_ROWS, tileColumns, type GemmType } from "./gemm.ts";
+import type { CpuBuffer, WasmHeap } from "../memory.ts";
+import { SharedProgram, type ThreadPool } from "../threads.ts";
+import type { Features } from "./fused.ts";
+import { TILE_ROWS, renderGemm, tileColumns, type GemmType } from "./gemm.ts";
+import { CONTROL, JOB_HEADER, KIND, type Entries } from "./tasks.ts";
 
 /** Blocks of the operands: a panel of B stays in the first cache, a block of A in the second. */
 const BLOCK_K = 256;
@@ -69,51 +72,126 @@ export function productsOf(
   return products;
 }
 
-/** Functions of the module, see `renderGemm`. */
-export interface GemmEntries {
-  packRows(source: number, across: number, along: number, count: number, k: number, target: number): void;
-  packColumns(source: number, across: number, along: number, count: number, k: number, target: number): void;
-  multiply(
-    a: number,
-    b: number,
-    c: number,
-    stride: number,
-    m: number,
-    n: number,
-    k: number,
-    accumulate: number,
-    tile: number,
-  ): void;
+function up(x: number, to: number): number {
+  return Math.ceil(x / to) * to;
 }
 
-/** Bytes of scratch that products of a size need: packed A, packed B and a tile. */
-export function scratchBytes(type: GemmType, p: Product): { a: number; b: number; total: number } {
-  const item = type === "float64" ? 8 : 4;
-  const width = tileColumns(type);
-  const up = (x: number, to: number): number => Math.ceil(x / to) * to;
-  const k = Math.min(p.k, BLOCK_K);
-  const a = up(up(Math.min(p.m, BLOCK_ROWS), TILE_ROWS) * k * item, 64);
-  const b = up(up(Math.min(p.n, BLOCK_COLUMNS), width) * k * item, 64);
-  return { a, b, total: a + b + 512 };
-}
+/** From how many multiply-adds on threads are worth it. */
+const LARGE = 2 ** 20;
+/** Bytes of scratch for one tile, before the packed A of a thread. */
+const TILE_BYTES = 512;
+/** Columns that one task packs. */
+const PACK_COLUMNS = 256;
 
-/** Computes one product with scratch memory at an address. */
-export function multiply(entries: GemmEntries, type: GemmType, p: Product, scratch: number): void {
-  const item = type === "float64" ? 8 : 4;
-  const { m, n, k, a, b, c } = p;
-  const bytes = scratchBytes(type, p);
-  const [packedA, packedB, tile] = [scratch, scratch + bytes.a, scratch + bytes.a + bytes.b];
-  for (let j = 0; j < n; j += BLOCK_COLUMNS) {
-    const columns = Math.min(n - j, BLOCK_COLUMNS);
-    for (let q = 0; q < k; q += BLOCK_K) {
-      const depth = Math.min(k - q, BLOCK_K);
-      entries.packColumns(b.address + j * b.column + q * b.row, b.column, b.row, columns, depth, packedB);
-      for (let i = 0; i < m; i += BLOCK_ROWS) {
-        const rows = Math.min(m - i, BLOCK_ROWS);
-        entries.packRows(a.address + i * a.row + q * a.column, a.row, a.column, rows, depth, packedA);
-        const out = c + (i * n + j) * item;
-        entries.multiply(packedA, packedB, out, n * item, rows, columns, depth, q > 0 ? 1 : 0, tile);
+/** Matrix products on the threads of a pool. */
+export class Multiplier {
+  readonly #heap: WasmHeap;
+  readonly #pool: ThreadPool;
+  readonly #features: Features;
+  readonly #programs = new Map<GemmType, SharedProgram>();
+
+  constructor(heap: WasmHeap, pool: ThreadPool, features: Features) {
+    this.#heap = heap;
+    this.#pool = pool;
+    this.#features = features;
+  }
+
+  #program(type: GemmType): SharedProgram {
+    let program = this.#programs.get(type);
+    if (program === undefined) {
+      const bytes = renderGemm(type, this.#features);
+      const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { m: { memory: this.#heap.memory } });
+      program = new SharedProgram(instance.exports as Entries, bytes);
+      this.#programs.set(type, program);
+    }
+    return program;
+  }
+
+  /** Computes products of equal sizes. */
+  run(type: GemmType, products: readonly Product[]): void {
+    const { m, n, k } = products[0]!;
+    const work = m * n * k * products.length;
+    const item = type === "float64" ? 8 : 4;
+    if (products.length > 1 && m * n * k < 64 * LARGE) this.#batch(type, item, products, work >= LARGE);
+    else for (const product of products) this.#one(type, item, product, m * n * k >= LARGE);
+  }
+
+  #words(words: readonly number[]): void {
+    this.#heap.views.i32.set(words, CONTROL.job + JOB_HEADER);
+  }
+
+  /** One product: panels of B are packed for all, then every task has rows of C. */
+  #one(type: GemmType, item: number, { m, n, k, a, b, c }: Product, large: boolean): void {
+    const program = this.#program(type);
+    const depth = Math.min(k, BLOCK_K);
+    const columns = Math.min(n, BLOCK_COLUMNS);
+    // Enough tasks that threads end together.
+    const blocks = Math.ceil(m / BLOCK_ROWS);
+    const tasks = large && blocks < 4 * this.#pool.threads ? 2 * blocks : blocks;
+    const rows = up(Math.ceil(m / tasks), TILE_ROWS);
+    const bytesB = up(up(columns, tileColumns(type)) * depth * item, 64);
+    const bytesA = up(rows * depth * item, 64) + TILE_BYTES;
+    const scratch = this.#heap.scratch(bytesB + bytesA * this.#pool.threads);
+    for (let j = 0; j < n; j += columns) {
+      const width = Math.min(n - j, columns);
+      for (let q = 0; q < k; q += depth) {
+        const height = Math.min(k - q, depth);
+        const sourceB = b.address + j * b.column + q * b.row;
+        this.#words([sourceB, b.column, b.row, width, height, scratch.address, PACK_COLUMNS, item]);
+        this.#pool.run(KIND.pack, program, Math.ceil(width / PACK_COLUMNS), large);
+        this.#words([
+          a.address + q * a.column,
+          a.row,
+          a.column,
+          m,
+          width,
+          height,
+          scratch.address,
+          c + j * item,
+          n * item,
+          q > 0 ? 1 : 0,
+          rows,
+          scratch.address + bytesB,
+          bytesA,
+        ]);
+        this.#pool.run(KIND.gemm, program, Math.ceil(m / rows), large);
       }
     }
+    this.#heap.release(scratch.address, scratch.bytes);
+  }
+
+  /** Many small products: every task is one of them. */
+  #batch(type: GemmType, item: number, products: readonly Product[], large: boolean): void {
+    const { m, n, k, a, b } = products[0]!;
+    const depth = Math.min(k, BLOCK_K);
+    const columns = Math.min(n, BLOCK_COLUMNS);
+    const rows = Math.min(up(m, TILE_ROWS), BLOCK_ROWS);
+    const bytesA = up(rows * depth * item, 64);
+    const bytesB = up(up(columns, tileColumns(type)) * depth * item, 64);
+    const perThread = TILE_BYTES + bytesA + bytesB;
+    const listBytes = up(products.length * 12, 64);
+    const scratch = this.#heap.scratch(listBytes + perThread * this.#pool.threads);
+    const { i32 } = this.#heap.views;
+    products.forEach((p, i) => i32.set([p.a.address, p.b.address, p.c], (scratch.address >>> 2) + 3 * i));
+    this.#words([
+      scratch.address,
+      a.row,
+      a.column,
+      b.row,
+      b.column,
+      m,
+      n,
+      k,
+      item,
+      rows,
+      columns,
+      depth,
+      scratch.address + listBytes,
+      perThread,
+      bytesA,
+      bytesB,
+    ]);
+    this.#pool.run(KIND.batch, this.#program(type), products.length, large);
+    this.#heap.release(scratch.address, scratch.bytes);
   }
 }
