@@ -37,12 +37,19 @@ export interface CpuOptions {
 
 class CpuProgram implements Program {
   readonly structure: KernelStructure;
-  readonly wasm: FusedKernel | null;
+  readonly #engine: WasmEngine | null;
+  #wasm: FusedKernel | null = null;
   #fused: FusedFunction | null = null;
 
   constructor(structure: KernelStructure, engine: WasmEngine | null) {
     this.structure = structure;
-    this.wasm = structure.kind === "fused" && engine !== null ? engine.compileFused(structure) : null;
+    this.#engine = engine;
+  }
+
+  /** The kernel in WebAssembly, if there is one by now. */
+  get wasm(): FusedKernel | null {
+    if (this.structure.kind === "fused") this.#wasm ??= this.#engine?.compileFused(this.structure) ?? null;
+    return this.#wasm;
   }
 
   /** The kernel in JavaScript. */
@@ -215,7 +222,8 @@ export class CpuBackend implements Backend {
     for (const call of calls) {
       const program = call.program as CpuProgram;
       const buffers = call.buffers as readonly CpuBuffer[];
-      if (program.wasm !== null) this.#engine!.runFused(program.wasm, call.data as FusedData, buffers, call.tag);
+      const { wasm } = program;
+      if (wasm !== null) this.#engine!.runFused(wasm, call.data as FusedData, buffers, call.tag);
       else if (!this.#runRoutine(program.structure, call, buffers)) this.#runInJavaScript(program, call, buffers);
     }
   }

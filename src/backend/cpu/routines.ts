@@ -163,6 +163,25 @@ function scatter(s: RoutineStructure, data: RoutineData, [out, index, source]: r
   };
   const step = outStrides[dim]!;
   let failed = false;
+  const last = rank - 1;
+  if (last > dim && indexStrides[last] === 0 && !scalar && (mode === "set" || mode === "add") && isPlain(dtype)) {
+    // A row has one index: its elements are added or copied in one loop.
+    const without = (strides: readonly number[]): number[] => strides.slice(0, last);
+    const still = without(outStrides).map((stride, d) => (d === dim ? 0 : stride));
+    const lists = [still, without(indexStrides), without(sourceStrides)];
+    walk(without(sizes), lists, ([o, i, v]) => {
+      const position = index![indexOffset + i!]!;
+      if (position < 0 || position >= size) failed = true;
+      else {
+        const to = outOffset + o! + position * step;
+        const from = sourceOffset + v!;
+        const steps = [outStrides[last]!, sourceStrides[last]!] as const;
+        if (mode === "add") addRow(out!, to, steps[0], source!, from, steps[1], sizes[last]!);
+        else setRow(out!, to, steps[0], source!, from, steps[1], sizes[last]!);
+      }
+    });
+    return failed;
+  }
   walk(sizes, [outStrides.map((stride, d) => (d === dim ? 0 : stride)), indexStrides, sourceStrides], ([o, i, v]) => {
     const position = index![indexOffset + i!]!;
     if (position < 0 || position >= size) {
@@ -175,6 +194,39 @@ function scatter(s: RoutineStructure, data: RoutineData, [out, index, source]: r
     else write(at, combine(mode, read(out!, at), value, dtype));
   });
   return failed;
+}
+
+/** True if elements are stored as the numbers that they are. */
+function isPlain(dtype: DType): boolean {
+  return dtype !== "float16" && dtype !== "bool";
+}
+
+function addRow(
+  out: HostArray,
+  to: number,
+  stepOut: number,
+  source: HostArray,
+  from: number,
+  step: number,
+  count: number,
+): void {
+  let o = to;
+  let s = from;
+  for (let i = 0; i < count; i++, o += stepOut, s += step) out[o] = out[o]! + source[s]!;
+}
+
+function setRow(
+  out: HostArray,
+  to: number,
+  stepOut: number,
+  source: HostArray,
+  from: number,
+  step: number,
+  count: number,
+): void {
+  let o = to;
+  let s = from;
+  for (let i = 0; i < count; i++, o += stepOut, s += step) out[o] = source[s]!;
 }
 
 function combine(mode: string, x: number, y: number, dtype: DType): number {
@@ -204,6 +256,14 @@ function scan(
     let at = offsetIn + i!;
     let to = offsetOut + o!;
     let total = 0;
+    if (kind === "sum" && !integer && dtype !== "float16") {
+      for (let j = 0; j < length; j++, at += stepIn, to += stepOut) {
+        // The first term as it is: -0 stays.
+        total = j === 0 ? input![at]! : total + input![at]!;
+        out![to] = total;
+      }
+      return;
+    }
     for (let j = 0; j < length; j++, at += stepIn, to += stepOut) {
       const x = dtype === "float16" ? fromHalf(input![at]!) : input![at]!;
       if (j === 0) total = x;

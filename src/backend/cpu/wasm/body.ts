@@ -10,6 +10,9 @@ import { unitOf, type Walk } from "./space.ts";
 /** Address of the word that says which call failed an index check. */
 export const STATUS_ADDRESS = 16;
 
+/** Bytes of scratch for a carried value beyond its elements, at most. */
+export const CARRY_SLACK = 64;
+
 /** What is computed side by side: the values known so far, by instruction, for one group of four lanes (or, without lanes, a row). */
 export interface Copy {
   readonly values: Map<number, Lanes>;
@@ -24,6 +27,12 @@ export function inner(copy: Copy, lanes: LaneRange | null = copy.lanes): Copy {
   return { values: new Map(copy.values), lanes };
 }
 
+/**
+ * Values that are kept in scratch memory from the first pass over a row that computes them to those that need them again, by instruction: the
+ * phase of that pass.
+ */
+export type Carried = ReadonlyMap<number, number>;
+
 /** Writes the values of a kernel into one function, whose first argument is the address of the parameters. */
 export class BodyWriter {
   readonly walk: Walk;
@@ -35,9 +44,22 @@ export class BodyWriter {
   readonly #parameters: Local;
   /** Strides by access and dimension, where they are not constants. */
   readonly #strides: readonly (readonly (Local | null)[])[];
+  readonly #carried: Carried;
+  /** Address of the scratch memory, and the bytes there for each carried value. */
+  readonly #scratch: Local | null;
 
-  constructor(walk: Walk, module: ModuleBuilder, f: FunctionBuilder, relaxed: boolean) {
+  /** `scratch` is the address of memory for one row of each carried value. */
+  constructor(
+    walk: Walk,
+    module: ModuleBuilder,
+    f: FunctionBuilder,
+    relaxed: boolean,
+    carried: Carried = new Map(),
+    scratch: Local | null = null,
+  ) {
     this.walk = walk;
+    this.#carried = carried;
+    this.#scratch = scratch;
     this.#s = walk.structure;
     this.f = f;
     this.c = new LaneCode(module, f, relaxed);
@@ -61,13 +83,24 @@ export class BodyWriter {
 
   // --- positions ------------------------------------------------------------------------------------------------
 
-  /** Positions at the first coordinates. */
+  /** Positions at the first coordinates: those of the accesses, then those of the carried values. */
   origin(): Positions {
-    return this.walk.layout.position.map((at) => this.parameter(at));
+    const { f } = this;
+    const positions = this.walk.layout.position.map((at) => this.parameter(at));
+    if (this.#carried.size === 0) return positions;
+    const size = f.op("i32.shl", [this.sizes[this.walk.laneDim]!, f.const("i32", 2)]);
+    const bytes = f.op("i32.and", [f.op("i32.add", [size, f.const("i32", CARRY_SLACK)]), f.const("i32", -16)]);
+    let at = this.#scratch!;
+    for (let slot = 0; slot < this.#carried.size; slot++) {
+      if (slot > 0) at = f.op("i32.add", [at, bytes]);
+      positions.push(at);
+    }
+    return positions;
   }
 
   /** Stride of an access along a dimension: a local, a constant number, or 0. */
   #strideOf(access: number, d: number): Local | number {
+    if (access >= this.walk.classes.length) return d === this.walk.laneDim ? 4 : 0;
     const kind = this.walk.classes[access]![d];
     if (kind === "0") return 0;
     return kind === "1" ? unitOf(this.#s, access) : this.#strides[access]![d]!;
@@ -136,8 +169,8 @@ export class BodyWriter {
     return new Set(this.#s.instrs.keys());
   }
 
-  /** Instructions that some results need inside the loops over inner dimensions. */
-  closure(roots: readonly number[]): ReadonlySet<number> {
+  /** Instructions that a pass of a phase computes, inside the loops over inner dimensions, for some results. */
+  closure(roots: readonly number[], phase: number): ReadonlySet<number> {
     const { depths, baseLevel } = this.walk;
     const needed = new Set<number>();
     const stack = roots.filter((r) => depths[r]! > baseLevel);
@@ -145,9 +178,20 @@ export class BodyWriter {
       const i = stack.pop()!;
       if (needed.has(i)) continue;
       needed.add(i);
+      if (this.#isKept(i, phase)) continue;
       for (const a of this.#s.instrs[i]!.args) if (depths[a]! > baseLevel) stack.push(a);
     }
     return needed;
+  }
+
+  /** True if a pass finds the value in scratch memory. */
+  #isKept(i: number, phase: number): boolean {
+    const first = this.#carried.get(i);
+    return first !== undefined && first < phase;
+  }
+
+  #position(i: number, positions: Positions): Local {
+    return positions[this.walk.classes.length + [...this.#carried.keys()].indexOf(i)]!;
   }
 
   /** Computes the needed values that belong to a level and whose reductions (of phases before `phase`) are done. */
@@ -163,10 +207,19 @@ export class BodyWriter {
     const first = copies[0]!;
     this.#s.instrs.forEach((instr, i) => {
       if (depths[i] !== level || phases[i]! > phase || !needed.has(i)) return;
-      if (instr.op === "reduce" || first.values.has(i) || instr.args.some((a) => !first.values.has(a))) return;
+      if (instr.op === "reduce" || first.values.has(i)) return;
+      if (this.#isKept(i, phase)) {
+        const at = this.#position(i, positions);
+        for (const copy of copies) copy.values.set(i, this.#memory.load("float32", at, 4, copy.lanes!));
+        return;
+      }
+      if (instr.args.some((a) => !first.values.has(a))) return;
       copies.forEach((copy, u) => {
         const shared = u > 0 && !varies[i];
-        copy.values.set(i, shared ? first.values.get(i)! : this.#value(i, copy, u, positions, blocks));
+        const value = shared ? first.values.get(i)! : this.#value(i, copy, u, positions, blocks);
+        copy.values.set(i, value);
+        if (this.#carried.get(i) === phase)
+          this.f.effect("v128.store", [this.#position(i, positions), value.parts[0]!], 4 * copy.lanes!.shift);
       });
     });
   }

@@ -5,6 +5,7 @@ import { ITEM_SIZE, type DType } from "../../../dtype.ts";
 import * as math from "../math.ts";
 import type { CpuBuffer, WasmHeap } from "../memory.ts";
 import { SharedProgram, type ThreadPool } from "../threads.ts";
+import { CARRY_SLACK } from "./body.ts";
 import { dotKernel } from "./dot.ts";
 import { Multiplier, productsOf } from "./matmul.ts";
 import { renderKernel, renderPieces, type Features, type WasmKernel } from "./fused.ts";
@@ -23,6 +24,8 @@ const LONG_ROW = 131072;
 const ELEMENTS_A_PIECE = 65536;
 /** Elements (weighted) of a kernel from which on threads are worth it. */
 const LARGE = 2 ** 18;
+/** Longest row of which values are kept from pass to pass. */
+const MAX_CARRIED_ELEMENTS = 65536;
 /** Tiles of a transposition. */
 const TILE_ROWS = 16;
 const TILE_LANES = 256;
@@ -75,9 +78,24 @@ interface Compiled {
 export interface FusedKernel {
   readonly structure: FusedStructure;
   readonly whole: Compiled;
+  /** The same without values kept from pass to pass, for rows that are too long for that. */
+  plain: Compiled | null;
   pieces: Compiled | null;
   /** Rough number of elements of an addition that one of its elements costs. */
   readonly weight: number;
+}
+
+interface Pending {
+  readonly kernel: WasmKernel;
+  module: WebAssembly.Module | null;
+}
+
+function compileLater(pending: Pending): void {
+  WebAssembly.compile(pending.kernel.bytes).then(
+    (module) => (pending.module = module),
+    // Then it stays with JavaScript.
+    () => undefined,
+  );
 }
 
 /** Runs kernels over a heap. */
@@ -86,6 +104,8 @@ export class WasmEngine {
   readonly pool: ThreadPool;
   readonly features: Features;
   readonly #dots = new Map<string, FusedKernel>();
+  /** Kernels that are not to be had, or not yet. */
+  readonly #pending = new Map<string, Pending>();
   readonly #multiplier: Multiplier;
 
   constructor(heap: WasmHeap, pool: ThreadPool, relaxed: boolean) {
@@ -95,21 +115,50 @@ export class WasmEngine {
     this.#multiplier = new Multiplier(heap, pool, this.features);
   }
 
-  /** Compiles a kernel; null if its parameters are too many. */
+  /**
+   * Compiles a kernel. Null if its parameters are too many, or as long as its module is compiled in the background: some engines refuse to
+   * compile a large one at once on a page's main thread.
+   */
   compileFused(structure: FusedStructure): FusedKernel | null {
-    const kernel = renderKernel(structure, this.features);
-    if (kernel.walk.layout.bytes > MAX_PARAMETERS) return null;
+    let pending = this.#pending.get(structure.key);
+    if (pending === undefined) {
+      const kernel = renderKernel(structure, this.features, true);
+      const fits = kernel.walk.layout.bytes <= MAX_PARAMETERS;
+      pending = { kernel, module: fits ? this.#module(kernel.bytes) : null };
+      if (pending.module === null) {
+        this.#pending.set(structure.key, pending);
+        if (fits) compileLater(pending);
+      }
+    }
+    const { kernel, module } = pending;
+    if (module === null) return null;
+    this.#pending.delete(structure.key);
     const weight = 1 + kernel.bytes.length / 2000;
-    return { structure, whole: this.#compile(kernel), pieces: null, weight };
+    return { structure, whole: this.#instance(kernel, module), plain: null, pieces: null, weight };
   }
 
-  #compile(kernel: WasmKernel): Compiled {
-    const module = new WebAssembly.Module(kernel.bytes);
+  /** A compiled module, or null if the engine refuses its size here. */
+  #module(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module | null {
+    try {
+      return new WebAssembly.Module(bytes);
+    } catch (error) {
+      if (error instanceof RangeError) return null;
+      throw error;
+    }
+  }
+
+  #instance(kernel: WasmKernel, module: WebAssembly.Module): Compiled {
     const imports: Record<string, WebAssembly.ImportValue> = { memory: this.heap.memory };
     for (const name of kernel.imports) imports[name] = FUNCTIONS[name]!;
     const { exports } = new WebAssembly.Instance(module, { m: imports });
     const bytes = kernel.imports.every(isPortable) ? kernel.bytes : null;
     return { kernel, program: new SharedProgram(exports as Entries, bytes) };
+  }
+
+  /** Another form of a kernel, or null where the engine refuses it. */
+  #variant(kernel: WasmKernel): Compiled | null {
+    const module = this.#module(kernel.bytes);
+    return module === null ? null : this.#instance(kernel, module);
   }
 
   // --- matrix products ------------------------------------------------------------------------------------------
@@ -126,19 +175,22 @@ export class WasmEngine {
       const { address } = buffers[2]!;
       this.heap.views.u8.fill(0, address, address + count * ITEM_SIZE[dtype]);
     } else if (m === 1 || n === 1 || (dtype !== "float32" && dtype !== "float64" && dtype !== "int32"))
-      this.#dot(dtype, rank, data.ints, buffers);
-    else this.#multiplier.run(dtype, productsOf(data.ints, rank, ITEM_SIZE[dtype], buffers));
+      return this.#dot(dtype, rank, data.ints, buffers);
+    else return this.#multiplier.run(dtype, productsOf(data.ints, rank, ITEM_SIZE[dtype], buffers));
     return true;
   }
 
-  #dot(dtype: DType, rank: number, ints: readonly number[], buffers: readonly CpuBuffer[]): void {
+  #dot(dtype: DType, rank: number, ints: readonly number[], buffers: readonly CpuBuffer[]): boolean {
     const { structure, data } = dotKernel(dtype, rank, ints);
     let kernel = this.#dots.get(structure.key);
     if (kernel === undefined) {
-      kernel = this.compileFused(structure)!;
+      const compiled = this.compileFused(structure);
+      if (compiled === null) return false;
+      kernel = compiled;
       this.#dots.set(structure.key, kernel);
     }
     this.runFused(kernel, data, buffers, 0);
+    return true;
   }
 
   // --- fused kernels --------------------------------------------------------------------------------------------
@@ -151,16 +203,24 @@ export class WasmEngine {
     const inner = data.inner.reduce((a, b) => a * b, 1);
     const rows = walk.rowDims.reduce((count, d) => count * sizes[d]!, 1);
     if (walk.mode === "rows" && rows <= FEW_ROWS && inner >= LONG_ROW) {
-      kernel.pieces ??= this.#compile(renderPieces(kernel.structure, this.features));
-      for (let row = 0; row < rows; row++) this.#runRow(kernel.pieces, row, sizes[walk.innerDims[0]!]!, inner);
-      return;
+      kernel.pieces ??= this.#variant(renderPieces(kernel.structure, this.features));
+      if (kernel.pieces !== null) {
+        for (let row = 0; row < rows; row++) this.#runRow(kernel.pieces, row, sizes[walk.innerDims[0]!]!, inner);
+        return;
+      }
     }
     const lanes = walk.mode === "rows" ? 1 : sizes[walk.laneDim]!;
     const [rowStep, laneStep] = tilesOf(walk, rows, lanes, inner);
     const perRow = Math.ceil(lanes / laneStep);
-    this.#job([PARAMETERS, rows, rowStep, lanes, laneStep, perRow]);
+    let { whole } = kernel;
+    if (whole.kernel.carried > 0 && inner > MAX_CARRIED_ELEMENTS)
+      whole = (kernel.plain ??= this.#variant(renderKernel(kernel.structure, this.features, false))) ?? whole;
+    const bytes = whole.kernel.carried * (inner * 4 + CARRY_SLACK);
+    const scratch = bytes > 0 ? this.heap.scratch(bytes * this.pool.threads) : null;
+    this.#job([PARAMETERS, rows, rowStep, lanes, laneStep, perRow, scratch?.address ?? 0, bytes]);
     const large = rows * lanes * inner * kernel.weight >= LARGE;
-    this.pool.run(KIND.run, kernel.whole.program, Math.ceil(rows / rowStep) * perRow, large);
+    this.pool.run(KIND.run, whole.program, Math.ceil(rows / rowStep) * perRow, large);
+    if (scratch !== null) this.heap.release(scratch.address, scratch.bytes);
   }
 
   #job(words: readonly number[]): void {

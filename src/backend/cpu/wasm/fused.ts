@@ -1,7 +1,7 @@
 /** Fused kernels as WebAssembly: the loops over the iteration space, reductions and stores around the bodies of `body.ts`. */
 
 import type { FusedStructure } from "../../../graph/kernel.ts";
-import { BodyWriter, inner, type Copy, type Positions } from "./body.ts";
+import { BodyWriter, inner, type Carried, type Copy, type Positions } from "./body.ts";
 import { ModuleBuilder, type FunctionBuilder, type Local } from "./emitter.ts";
 import type { LaneRange } from "./memory.ts";
 import {
@@ -30,31 +30,78 @@ export interface WasmKernel {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** JavaScript functions that it calls. */
   readonly imports: readonly string[];
+  /** How many values of a row it keeps in scratch memory. */
+  readonly carried: number;
 }
 
-/** Instructions up to which the lane loop is unrolled, and how far. */
+/** Instructions up to which the lane loop is unrolled, and how far; with a transcendental function among them. */
 const UNROLL_UP_TO = 14;
 const UNROLL = 4;
+const UNROLL_HEAVY = 2;
+/** Values of a row that are kept at most. */
+const MAX_CARRIED = 4;
 /** Primitives that are many instructions. */
 const HEAVY = new Set(["exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tanh", "erf", "pow"]);
 
-/** How many groups of four lanes are computed side by side: several, if that is little code and their elements are neighbours. */
+/**
+ * How many groups of four lanes are computed side by side: several, if that is little code and their elements are neighbours. Long chains
+ * of dependent instructions then overlap.
+ */
 function copiesOf(walk: Walk): number {
   const { structure: s, classes, laneDim } = walk;
-  if (s.instrs.length > UNROLL_UP_TO || s.instrs.some((i) => HEAVY.has(i.op) || i.op === "checkIndex")) return 1;
-  return classes.every((c) => c[laneDim] !== "s") ? UNROLL : 1;
+  if (s.instrs.length > UNROLL_UP_TO || s.instrs.some((i) => i.op === "checkIndex")) return 1;
+  if (classes.some((c) => c[laneDim] === "s")) return 1;
+  return s.instrs.some((i) => HEAVY.has(i.op)) ? UNROLL_HEAVY : UNROLL;
+}
+
+/** Values that more than one pass over a row needs and that take long to compute, as float32 in rows of one inner dimension. */
+function carriedValues(walk: Walk): Carried {
+  const { structure: s, mode, innerDims, levelOf, laneDim, depths } = walk;
+  const carried = new Map<number, number>();
+  if (mode !== "rows" || innerDims.length > 1) return carried;
+  const first = new Map<number, number>();
+  const visit = (roots: readonly number[], phase: number): void => {
+    const seen = new Set<number>();
+    const stack = [...roots];
+    while (stack.length > 0) {
+      const i = stack.pop()!;
+      if (seen.has(i) || depths[i] !== levelOf[laneDim]) continue;
+      seen.add(i);
+      const { op, type, args } = s.instrs[i]!;
+      if (HEAVY.has(op) && type === "f") {
+        const known = first.get(i);
+        if (known === undefined) first.set(i, phase);
+        else if (carried.size < MAX_CARRIED) carried.set(i, known);
+      }
+      stack.push(...args);
+    }
+  };
+  walk.reduces.forEach((group, phase) =>
+    visit(
+      group.map((r) => s.instrs[r]!.args[0]!),
+      phase,
+    ),
+  );
+  const full = s.stores.filter((t) => innerDims.some((d) => walk.classes[t.access]![d] !== "0"));
+  visit(
+    full.map((t) => t.value),
+    Infinity,
+  );
+  return carried;
 }
 
 /**
- * The whole kernel as one function: `run(parameters, rowStart, rowEnd, laneStart, laneEnd)`; rows are the coordinates of `rowDims` in
- * order, lanes those of the lane dimension (all of it is always walked in mode "rows").
+ * The whole kernel as one function: `run(parameters, rowStart, rowEnd, laneStart, laneEnd, scratch)`; rows are the coordinates of `rowDims`
+ * in order, lanes those of the lane dimension (all of it is always walked in mode "rows"). If `carries`, values that several passes need are
+ * kept in scratch memory for the time of a row.
  */
-export function renderKernel(s: FusedStructure, features: Features): WasmKernel {
+export function renderKernel(s: FusedStructure, features: Features, carries: boolean): WasmKernel {
   const walk = planWalk(s);
   const module = new ModuleBuilder(features.shared);
-  const f = module.function("run", ["i32", "i32", "i32", "i32", "i32"]);
-  new KernelWriter(walk, module, f, features.relaxed, null).run();
-  return { walk, bytes: module.bytes(), imports: module.importNames };
+  const f = module.function("run", ["i32", "i32", "i32", "i32", "i32", "i32"]);
+  const carried = carries ? carriedValues(walk) : new Map<number, number>();
+  new KernelWriter(walk, module, f, features.relaxed, null, carried).run();
+  return { walk, bytes: module.bytes(), imports: module.importNames, carried: carried.size };
 }
 
 /**
@@ -67,14 +114,14 @@ export function renderPieces(s: FusedStructure, features: Features): WasmKernel 
   const module = new ModuleBuilder(features.shared);
   const open = (f: FunctionBuilder): KernelWriter => {
     const [, , start, end] = f.args as [Local, Local, Local, Local];
-    return new KernelWriter(walk, module, f, features.relaxed, { start, end });
+    return new KernelWriter(walk, module, f, features.relaxed, { start, end }, new Map());
   };
   walk.reduces.forEach((group, phase) => {
     if (group.length > 0)
       open(module.function(`reduce${phase}`, ["i32", "i32", "i32", "i32", "i32"])).reducePiece(phase);
   });
   open(module.function("store", ["i32", "i32", "i32", "i32"])).storePiece();
-  return { walk, bytes: module.bytes(), imports: module.importNames };
+  return { walk, bytes: module.bytes(), imports: module.importNames, carried: 0 };
 }
 
 class KernelWriter {
@@ -93,11 +140,12 @@ class KernelWriter {
     f: FunctionBuilder,
     relaxed: boolean,
     range: { readonly start: Local; readonly end: Local } | null,
+    carried: Carried,
   ) {
     this.#walk = walk;
     this.#s = walk.structure;
     this.#f = f;
-    this.#body = new BodyWriter(walk, module, f, relaxed);
+    this.#body = new BodyWriter(walk, module, f, relaxed, carried, f.args[5] ?? null);
     this.#all = this.#body.all();
     this.#copies = copiesOf(walk);
     this.#range = range;
@@ -327,8 +375,12 @@ class KernelWriter {
     const counter = f.local("i32");
     if (this.#range !== null && counts) f.copy(counter, this.#rangeStart(this.#range.start));
     else f.setConst(counter, 0);
-    const needed = this.#body.closure(group.map((r) => this.#s.instrs[r]!.args[0]!));
-    this.#inner(0, copies, positions, needed, phases[group[0]!]!, (within) => {
+    const phase = phases[group[0]!]!;
+    const needed = this.#body.closure(
+      group.map((r) => this.#s.instrs[r]!.args[0]!),
+      phase,
+    );
+    this.#inner(0, copies, positions, needed, phase, (within) => {
       within.forEach((copy, u) => {
         const lanes = along ? copy.lanes : null;
         let index: Local | null = null;
@@ -371,7 +423,10 @@ class KernelWriter {
   #fullStores(copies: readonly Copy[], positions: Positions): void {
     const stores = this.#s.stores.filter((t) => this.#isFullStore(t.access));
     if (stores.length === 0) return;
-    const needed = this.#body.closure(stores.map((t) => t.value));
+    const needed = this.#body.closure(
+      stores.map((t) => t.value),
+      Infinity,
+    );
     this.#inner(0, copies, positions, needed, Infinity, (within, at) => {
       for (const copy of within) for (const t of stores) this.#body.store(t.access, t.value, copy, at);
     });

@@ -104,11 +104,27 @@ export class LaneCode {
     return this.relaxed ? this.f64("relaxed_madd", a, b, c) : this.f64("add", this.f64("mul", a, b), c);
   }
 
-  /** Polynomial in x of float32; coefficients from the constant term on. */
+  /**
+   * Polynomial in x of float32; coefficients from the constant term on. Pairs of terms are joined level by level (Estrin's scheme): the
+   * chain of instructions that wait for each other is half as long as Horner's.
+   */
   poly(x: Local, coefficients: readonly number[]): Local {
-    let sum = this.k(coefficients[coefficients.length - 1]!);
-    for (let i = coefficients.length - 2; i >= 0; i--) sum = this.madd(sum, x, this.k(coefficients[i]!));
-    return sum;
+    let terms: Local[] = [];
+    for (let i = 0; i < coefficients.length; i += 2) {
+      const [low, high] = [coefficients[i]!, coefficients[i + 1]];
+      terms.push(high === undefined ? this.k(low) : this.madd(this.k(high), x, this.k(low)));
+    }
+    let power = x;
+    while (terms.length > 1) {
+      power = this.f32("mul", power, power);
+      const joined: Local[] = [];
+      for (let i = 0; i < terms.length; i += 2) {
+        const [low, high] = [terms[i]!, terms[i + 1]];
+        joined.push(high === undefined ? low : this.madd(high, power, low));
+      }
+      terms = joined;
+    }
+    return terms[0]!;
   }
 
   /** Polynomial in x of float64. */

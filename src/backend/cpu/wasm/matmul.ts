@@ -88,7 +88,7 @@ export class Multiplier {
   readonly #heap: WasmHeap;
   readonly #pool: ThreadPool;
   readonly #features: Features;
-  readonly #programs = new Map<GemmType, SharedProgram>();
+  readonly #programs = new Map<GemmType, SharedProgram | null>();
 
   constructor(heap: WasmHeap, pool: ThreadPool, features: Features) {
     this.#heap = heap;
@@ -96,24 +96,38 @@ export class Multiplier {
     this.#features = features;
   }
 
-  #program(type: GemmType): SharedProgram {
-    let program = this.#programs.get(type);
-    if (program === undefined) {
-      const bytes = renderGemm(type, this.#features);
-      const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { m: { memory: this.#heap.memory } });
-      program = new SharedProgram(instance.exports as Entries, bytes);
+  /** The module of an element type; null as long as it is compiled in the background. */
+  #program(type: GemmType): SharedProgram | null {
+    const known = this.#programs.get(type);
+    if (known !== undefined) return known;
+    const bytes = renderGemm(type, this.#features);
+    const open = (module: WebAssembly.Module): SharedProgram => {
+      const { exports } = new WebAssembly.Instance(module, { m: { memory: this.#heap.memory } });
+      const program = new SharedProgram(exports as Entries, bytes);
       this.#programs.set(type, program);
+      return program;
+    };
+    try {
+      return open(new WebAssembly.Module(bytes));
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      // Too large to be compiled at once on this thread.
+      this.#programs.set(type, null);
+      WebAssembly.compile(bytes).then(open, () => undefined);
+      return null;
     }
-    return program;
   }
 
-  /** Computes products of equal sizes. */
-  run(type: GemmType, products: readonly Product[]): void {
+  /** Computes products of equal sizes; false if the code for it is not there yet. */
+  run(type: GemmType, products: readonly Product[]): boolean {
+    const program = this.#program(type);
+    if (program === null) return false;
     const { m, n, k } = products[0]!;
     const work = m * n * k * products.length;
     const item = type === "float64" ? 8 : 4;
-    if (products.length > 1 && m * n * k < 64 * LARGE) this.#batch(type, item, products, work >= LARGE);
-    else for (const product of products) this.#one(type, item, product, m * n * k >= LARGE);
+    if (products.length > 1 && m * n * k < 64 * LARGE) this.#batch(program, type, item, products, work >= LARGE);
+    else for (const product of products) this.#one(program, type, item, product, m * n * k >= LARGE);
+    return true;
   }
 
   #words(words: readonly number[]): void {
@@ -121,8 +135,7 @@ export class Multiplier {
   }
 
   /** One product: panels of B are packed for all, then every task has rows of C. */
-  #one(type: GemmType, item: number, { m, n, k, a, b, c }: Product, large: boolean): void {
-    const program = this.#program(type);
+  #one(program: SharedProgram, type: GemmType, item: number, { m, n, k, a, b, c }: Product, large: boolean): void {
     const depth = Math.min(k, BLOCK_K);
     const columns = Math.min(n, BLOCK_COLUMNS);
     // Enough tasks that threads end together.
@@ -161,7 +174,7 @@ export class Multiplier {
   }
 
   /** Many small products: every task is one of them. */
-  #batch(type: GemmType, item: number, products: readonly Product[], large: boolean): void {
+  #batch(program: SharedProgram, type: GemmType, item: number, products: readonly Product[], large: boolean): void {
     const { m, n, k, a, b } = products[0]!;
     const depth = Math.min(k, BLOCK_K);
     const columns = Math.min(n, BLOCK_COLUMNS);
@@ -191,7 +204,7 @@ export class Multiplier {
       bytesA,
       bytesB,
     ]);
-    this.#pool.run(KIND.batch, this.#program(type), products.length, large);
+    this.#pool.run(KIND.batch, program, products.length, large);
     this.#heap.release(scratch.address, scratch.bytes);
   }
 }

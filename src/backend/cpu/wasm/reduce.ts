@@ -45,10 +45,16 @@ function identity({ kind, from }: Reduction): number {
   }
 }
 
+/** True if NaNs are noted apart: the engine's maximum of floats that heeds them is a long chain of instructions. */
+function notesNaN({ kind, from }: Reduction): boolean {
+  return (kind === "max" || kind === "min") && (from === "f" || from === "d");
+}
+
 /** An accumulator in its initial state. */
 export function startReduce(c: LaneCode, r: Reduction): Accumulator {
   const parts = [...c.constant(accumulated(r), identity(r)).parts];
   if (r.kind === "sum" && r.from === "d") parts.push(c.kd(0), c.kd(0));
+  if (notesNaN(r)) parts.push(...parts.map(() => c.ki(0)));
   if (isArg(r.kind)) parts.push(c.ki(-1));
   return parts.map((part) => {
     const local = c.f.local("v128");
@@ -90,6 +96,14 @@ function merged(c: LaneCode, r: Reduction, a: readonly Local[], b: readonly Loca
     const [s1, e1] = twoSum(c, a[1]!, b[1]!);
     const rest = (i: number, e: Local): Local => c.f64("add", c.f64("add", a[i]!, b[i]!), e);
     return [s0, s1, rest(2, e0), rest(3, e1)];
+  }
+  if (notesNaN(r)) {
+    const width = a.length / 2;
+    const better = r.kind === "max" ? "pmax" : "pmin";
+    return a.map((part, i) => {
+      if (i >= width) return c.v("or", part, b[i]!);
+      return type === "f" ? c.f32(better, part, b[i]!) : c.f64(better, part, b[i]!);
+    });
   }
   return [...plain(c, r, { type, parts: a }, { type, parts: b }).parts];
 }
@@ -133,7 +147,9 @@ export function stepReduce(
     next = merged(c, r, acc, [...parts, c.kd(0), c.kd(0)]);
   } else {
     const counted = mask === null ? value : c.select(mask, value, c.constant(type, identity(r)));
-    next = merged(c, r, acc, counted.parts);
+    const parts = [...counted.parts];
+    if (notesNaN(r)) parts.push(...counted.parts.map((p) => (type === "f" ? c.f32("ne", p, p) : c.f64("ne", p, p))));
+    next = merged(c, r, acc, parts);
   }
   next.forEach((part, i) => c.f.copy(acc[i]!, part));
 }
@@ -166,7 +182,6 @@ export function foldLanes(c: LaneCode, r: Reduction, acc: Accumulator): void {
 
 /** The result of each lane, as a value of the kernel. */
 export function endReduce(c: LaneCode, r: Reduction, acc: Accumulator): Lanes {
-  const type = accumulated(r);
   if (isArg(r.kind)) return c.one("i", acc[acc.length - 1]!);
   if (r.kind === "sum" && r.from === "d") {
     // An infinite or undefined sum has no correction.
@@ -177,7 +192,16 @@ export function endReduce(c: LaneCode, r: Reduction, acc: Accumulator): Lanes {
     });
     return { type: "d", parts };
   }
-  return c.cast({ type, parts: acc }, r.to);
+  return c.cast(valueOf(c, r, acc), r.to);
+}
+
+/** The value of an accumulator that is a value (no index, no correction). */
+function valueOf(c: LaneCode, r: Reduction, acc: Accumulator): Lanes {
+  const type = accumulated(r);
+  if (!notesNaN(r)) return { type, parts: acc.slice(0, type === "d" ? 2 : 1) };
+  // All bits set are a NaN.
+  const width = acc.length / 2;
+  return { type, parts: acc.slice(0, width).map((part, i) => c.v("or", part, acc[width + i]!)) };
 }
 
 /** The accumulated state of lane 0 (after `foldLanes`) as two float64 numbers: value and correction, or index and value. */
@@ -186,7 +210,7 @@ export function storeState(c: LaneCode, r: Reduction, acc: Accumulator, address:
   const type = accumulated(r);
   const number = (x: Lanes): Local => f.op("f64x2.extract_lane", [c.cast(x, "d").parts[0]!], 0);
   const width = type === "d" ? 2 : 1;
-  const value = number({ type, parts: acc.slice(0, width) });
+  const value = number(valueOf(c, r, acc));
   if (isArg(r.kind)) {
     f.effect("f64.store", [address, number(c.one("i", acc[width]!))], offset);
     f.effect("f64.store", [address, value], offset + 8);

@@ -32,7 +32,7 @@ export const JOB_HEADER = 4;
 
 /**
  * What a job's words are, after the header, and its tasks:
- * - run: a fused kernel. [parameters, rows, rows a task, lanes, lanes a task, tasks a row]
+ * - run: a fused kernel. [parameters, rows, rows a task, lanes, lanes a task, tasks a row, scratch, bytes of scratch a thread]
  * - piece: part of a row. [phase or -1 to store, parameters, row, length, elements a task, state, bytes of state a task]
  * - pack: panels of B. [source, across, along, columns, k, target, columns a task, bytes of an element]
  * - gemm: blocks of rows of C. [a, row stride, column stride, m, n, k, packed B, c, bytes of a row of C, accumulate, rows a task, scratch,
@@ -49,7 +49,8 @@ export function runTask(kind: number, heap: Int32Array, at: number, entries: Ent
     const perRow = w(5);
     const row = Math.floor(t / perRow) * w(2);
     const lane = (t % perRow) * w(4);
-    entries["run"]!(w(0), row, Math.min(row + w(2), w(1)), lane, Math.min(lane + w(4), w(3)));
+    const scratch = w(6) + thread * w(7);
+    entries["run"]!(w(0), row, Math.min(row + w(2), w(1)), lane, Math.min(lane + w(4), w(3)), scratch);
   } else if (kind === 1) {
     const start = t * w(4);
     const end = Math.min(start + w(4), w(3));
