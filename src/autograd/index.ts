@@ -9,6 +9,7 @@ import { backward as run, grad as gradients } from "./engine.ts";
 export { Function, type FunctionContext } from "./function.ts";
 export { gradcheck, gradgradcheck, type GradcheckOptions } from "./gradcheck.ts";
 export { detectAnomaly } from "./anomaly.ts";
+export * as functional from "./functional.ts";
 export { noGrad, enableGrad, inferenceMode, isGradEnabled, setGradEnabled, type ModeGuard } from "./mode.ts";
 export type { GradFn, SavedTensorHooks } from "./tape.ts";
 

@@ -6,11 +6,9 @@ import { isFloat } from "../dtype.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
 import { sameShape, showShape } from "../graph/view.ts";
 import { isTensor } from "../ops/apply.ts";
-import { eye } from "../ops/creation.ts";
-import { cat } from "../ops/join.ts";
 import type { Tensor } from "../tensor.ts";
-import { runBatched } from "./batched.ts";
-import { callerRecords, gradsOrNull, gradsOrZeros, Level, type Lifted } from "./lift.ts";
+import { basisOf, Forward, overBasis } from "./jacobian.ts";
+import { callerRecords, gradsOrZeros, Level, type Lifted } from "./lift.ts";
 import { describe, putTogether, takeApart, type Form, type TensorTree } from "./tree.ts";
 
 /** The argument to differentiate by (the first is 0), or several. */
@@ -336,44 +334,6 @@ export function jvp(fn: (...args: never[]) => unknown, ...given: readonly unknow
   });
 }
 
-/**
- * Forward mode from reverse mode: the vector-Jacobian product is linear in its vector v, so its own derivative by v, applied to a direction, is
- * the Jacobian times that direction. Only that last step is ever computed.
- */
-class Forward {
-  readonly #outputs: readonly Tensor[];
-  readonly #dummies: Tensor[];
-  readonly #products: readonly (Tensor | null)[];
-
-  constructor(level: Level, inputs: readonly Tensor[], outputs: readonly Tensor[]) {
-    this.#outputs = outputs;
-    this.#dummies = level.lift("jvp", "the output", outputs.map(zeros)).tensors as Tensor[];
-    const found = gradsOrNull(outputs, inputs, this.#dummies, true, true);
-    this.#products = found;
-  }
-
-  /** True if some output does not depend on the inputs. */
-  get unrelated(): boolean {
-    return this.#outputs.some((out) => !out.requiresGrad) || this.#products.every((p) => p === null);
-  }
-
-  push(directions: readonly Tensor[], createGraph: boolean): Tensor[] {
-    const used = this.#products.flatMap((p, i) => (p !== null && p.requiresGrad ? [i] : []));
-    const tangents = gradsOrNull(
-      used.map((i) => this.#products[i]!),
-      this.#dummies,
-      used.map((i) => directions[i]!),
-      createGraph,
-      true,
-    );
-    return tangents.map((t, i) => t ?? zeros(this.#outputs[i]!));
-  }
-}
-
-function zeros(tensor: Tensor): Tensor {
-  return tensor.detach().zerosLike();
-}
-
 // --- Jacobians ------------------------------------------------------------------------------------------------------
 
 interface JacobianOptions extends Aux {
@@ -388,47 +348,6 @@ const JACFWD = signature<JacobianOptions & { randomness?: "error" | "same" | "di
   ["argnums", "hasAux"],
   ["chunkSize", "randomness"],
 );
-
-/** The identity of all elements of several tensors: for each, [total, ...shape]. */
-function basisOf(tensors: readonly Tensor[]): { parts: Tensor[]; total: number; starts: number[] } {
-  const sizes = tensors.map((t) => t.numel());
-  const total = sizes.reduce((a, b) => a + b, 0);
-  let start = 0;
-  const starts = sizes.map((n) => (start += n) - n);
-  const parts = tensors.map((t, i) =>
-    eye(total, { dtype: t.dtype, device: t.device })
-      .narrow(1, starts[i]!, sizes[i]!)
-      .reshape([total, ...t.shape]),
-  );
-  return { parts, total, starts };
-}
-
-/** Runs a linear map of several tensors over all rows of a basis, at most `chunkSize` at a time. */
-function overBasis(
-  op: string,
-  parts: readonly Tensor[],
-  total: number,
-  chunkSize: number | null,
-  apply: (rows: readonly Tensor[]) => readonly Tensor[],
-): Tensor[] {
-  if (chunkSize !== null && !(Number.isInteger(chunkSize) && chunkSize > 0))
-    throw new ArgumentError(`${op}: chunkSize should be null or a positive integer, got ${String(chunkSize)}`);
-  const step = chunkSize ?? Math.max(total, 1);
-  const chunks: Tensor[][] = [];
-  for (let start = 0; start < Math.max(total, 1); start += step) {
-    const count = Math.min(step, total - start);
-    const rows = parts.map((p) => (count === total ? p : p.narrow(0, start, count)));
-    chunks.push(runBatched(Math.max(count, 0), rows, "same", apply).map(({ value }) => value));
-  }
-  return chunks[0]!.map((first, i) =>
-    chunks.length === 1
-      ? first
-      : cat(
-          chunks.map((c) => c[i]!),
-          0,
-        ),
-  );
-}
 
 /**
  * The function that gives the Jacobian of `fn` by the arguments `argnums`, row by row through reverse mode (best where there are fewer outputs than
