@@ -222,6 +222,7 @@ export {
 export { softmax, logSoftmax } from "./ops/composite/softmax.ts";
 
 export * as autograd from "./autograd/index.ts";
+export * as utils from "./utils/index.ts";
 export * as func from "./func/index.ts";
 export {
   enableGrad,

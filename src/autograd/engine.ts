@@ -11,6 +11,14 @@ import type { Tensor } from "../tensor.ts";
 import { withMode } from "./mode.ts";
 import { edgeOf, type Edge, type GradFn, type Grads } from "./tape.ts";
 
+/** Walks that are going on and capture gradients rather than adding to the leaves. */
+let capturing = 0;
+
+/** True inside a derivative that `autograd.grad()` or `backward({ inputs })` asked for. */
+export function isCapturing(): boolean {
+  return capturing > 0;
+}
+
 /** Called after every entry has run, with its gradients; anomaly detection listens here. */
 type Observer = (fn: GradFn, grads: Grads) => void;
 const observers = new Set<Observer>();
@@ -93,7 +101,13 @@ class Walk {
         pushed.add(fn);
         this.#push(fn);
       }
-    while (this.#ready.length > 0) this.#visit(this.#pop());
+    const captures = this.#options.capture === null ? 0 : 1;
+    capturing += captures;
+    try {
+      while (this.#ready.length > 0) this.#visit(this.#pop());
+    } finally {
+      capturing -= captures;
+    }
     if (this.#accumulated.length > 0) this.#writeOut();
     return this.#result;
   }

@@ -1,6 +1,8 @@
 /** The tape as a graph, for people and drawing tools. */
 
 import { applyOptions } from "../args.ts";
+import { ITEM_SIZE, type DType } from "../dtype.ts";
+import type { Node } from "../graph/node.ts";
 import { edgeOf, type GradFn } from "./tape.ts";
 import type { Tensor } from "../tensor.ts";
 
@@ -12,6 +14,10 @@ export interface GraphNode {
   readonly name: string;
   /** Shape of a leaf, for `AccumulateGrad`. */
   readonly shape: readonly number[] | null;
+  /** What it made: shape and dtype of each result. */
+  readonly results: readonly { readonly shape: readonly number[]; readonly dtype: DType }[];
+  /** Bytes of the values that it keeps for its derivative; null once they have been released. */
+  readonly savedBytes: number | null;
   /** Name of the tensor that it made, or of the leaf, if one was given. */
   readonly variable: string | null;
 }
@@ -22,6 +28,9 @@ export interface GraphEdge {
   readonly from: number;
   /** The entry that made what is read. */
   readonly to: number;
+  /** Which of the reader's inputs, and which of the maker's results. */
+  readonly input: number;
+  readonly result: number;
 }
 
 /** The tape below a tensor. Edges point from an entry to those that its inputs came from. */
@@ -30,6 +39,8 @@ export interface TapeGraph {
   readonly nodes: readonly GraphNode[];
   /** Pairs of an entry and one that an input of it came from. */
   readonly edges: readonly GraphEdge[];
+  /** Bytes of all values kept for derivatives; what several entries keep counts once. */
+  readonly savedBytes: number;
   /** The graph in Graphviz's language. `labels` replaces names by other text. */
   toDot(labels?: (node: GraphNode) => string): string;
 }
@@ -53,7 +64,8 @@ export function graph(tensor: Tensor, options: GraphOptions = {}): TapeGraph {
     if (edge !== null) nameOf.set(edge.fn, name);
   }
   const nodes: GraphNode[] = [];
-  const edges: { from: number; to: number }[] = [];
+  const edges: GraphEdge[] = [];
+  const kept = new Map<Node, number>();
   const ids = new Map<GradFn, number>();
   const idOf = (fn: GradFn): number => {
     let id = ids.get(fn);
@@ -65,6 +77,8 @@ export function graph(tensor: Tensor, options: GraphOptions = {}): TapeGraph {
         id,
         name: fn.name,
         shape: variable === null ? null : variable.shape,
+        results: fn.results.map(({ shape, dtype }) => ({ shape, dtype })),
+        savedBytes: savedBytes(fn, kept),
         variable: nameOf.get(fn) ?? variable?.impl.name ?? null,
       });
       stack.push(fn);
@@ -77,11 +91,14 @@ export function graph(tensor: Tensor, options: GraphOptions = {}): TapeGraph {
   while (stack.length > 0) {
     const fn = stack.pop()!;
     const from = ids.get(fn)!;
-    for (const edge of fn.edges) if (edge !== null) edges.push({ from, to: idOf(edge.fn) });
+    fn.edges.forEach((edge, input) => {
+      if (edge !== null) edges.push({ from, to: idOf(edge.fn), input, result: edge.nr });
+    });
   }
   return {
     nodes,
     edges,
+    savedBytes: [...kept.values()].reduce((a, b) => a + b, 0),
     toDot: (labels = (n) => n.variable ?? n.name) => {
       const quote = (text: string): string => `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
       const lines = nodes.map((n) => `  n${n.id} [label=${quote(labels(n))}];`);
@@ -89,4 +106,17 @@ export function graph(tensor: Tensor, options: GraphOptions = {}): TapeGraph {
       return ["digraph tape {", ...lines, ...arrows, "}"].join("\n");
     },
   };
+}
+
+/** Bytes of what an entry keeps, each value once; also noted in `all`. */
+function savedBytes(fn: GradFn, all: Map<Node, number>): number | null {
+  if (fn.saved === null) return null;
+  const own = new Map<Node, number>();
+  for (const saved of fn.saved)
+    for (const { impl } of saved.held) {
+      const { node } = impl.storage;
+      own.set(node, node.numel * ITEM_SIZE[node.dtype]);
+    }
+  for (const [node, bytes] of own) all.set(node, bytes);
+  return [...own.values()].reduce((a, b) => a + b, 0);
 }

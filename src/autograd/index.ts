@@ -10,6 +10,7 @@ export { Function, type FunctionContext } from "./function.ts";
 export { gradcheck, gradgradcheck, type GradcheckOptions } from "./gradcheck.ts";
 export { detectAnomaly } from "./anomaly.ts";
 export * as functional from "./functional.ts";
+export * as graph from "./saved-hooks.ts";
 export { noGrad, enableGrad, inferenceMode, isGradEnabled, setGradEnabled, type ModeGuard } from "./mode.ts";
 export type { GradFn, SavedTensorHooks } from "./tape.ts";
 

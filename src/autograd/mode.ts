@@ -57,7 +57,7 @@ function enter(mode: Mode): ModeGuard {
 }
 
 // Older engines have no Symbol.dispose; compilers that lower `using` look for this one.
-const disposeSymbol: typeof Symbol.dispose =
+export const disposeSymbol: typeof Symbol.dispose =
   Symbol.dispose ?? (Symbol.for("Symbol.dispose") as unknown as typeof Symbol.dispose);
 
 /** Runs `body` under a mode; if it is asynchronous, until its promise settles. */
@@ -86,7 +86,8 @@ export function withMode<R>(mode: Partial<Mode>, body: () => R): R {
   return result;
 }
 
-function isPromise(value: unknown): value is Promise<unknown> {
+/** True for anything with a `then`. */
+export function isPromise(value: unknown): value is Promise<unknown> {
   return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
 }
 

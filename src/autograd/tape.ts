@@ -162,10 +162,11 @@ export class SavedTensor {
     return this.#hooks.held?.(this.#packed) ?? [];
   }
 
-  unpack(owner: GradFn): Tensor {
+  /** The value; `owner` is the entry that saved it, null for a value that is no result of it. */
+  unpack(owner: GradFn | null): Tensor {
     if (this.#hooks !== null) {
       const value = this.#hooks.unpack(this.#packed);
-      return this.#resultNr < 0 ? onTape(value, this.#edge) : onTape(value, { fn: owner, nr: this.#resultNr });
+      return this.#resultNr < 0 ? onTape(value, this.#edge) : onTape(value, { fn: owner!, nr: this.#resultNr });
     }
     const tensor = this.#tensor!;
     const { impl } = tensor;
@@ -173,12 +174,12 @@ export class SavedTensor {
     if (now !== this.#version)
       throw new AutogradError(
         `one of the variables needed for gradient computation has been modified by an inplace operation: ` +
-          `[${impl.dtype} ${showShape(impl.shape)}]${this.#resultNr >= 0 ? `, which is output ${this.#resultNr} of ${owner.name},` : ""} ` +
+          `[${impl.dtype} ${showShape(impl.shape)}]${this.#resultNr >= 0 ? `, which is output ${this.#resultNr} of ${owner!.name},` : ""} ` +
           `is at version ${now}; expected version ${this.#version} instead. ` +
           `Hint: clone() the tensor before changing it, or enable anomaly detection to find the operation that failed to compute its gradient.`,
       );
     if (this.#resultNr < 0 || impl.gradFn === owner) return tensor;
-    return onTape(tensor, { fn: owner, nr: this.#resultNr });
+    return onTape(tensor, { fn: owner!, nr: this.#resultNr });
   }
 }
 

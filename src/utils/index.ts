@@ -1,0 +1,3 @@
+/** `tg.utils`: what `torch.utils` offers. */
+
+export { checkpoint, type CheckpointOptions } from "../autograd/checkpoint.ts";
