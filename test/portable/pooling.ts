@@ -102,6 +102,7 @@ export const pooling = suite("pooling", {
 
   "derivatives agree with differences, twice": {
     devices: ["cpu"],
+    timeout: 300_000,
     run: async () => {
       const x = double([1, 2, 4, 5], 1);
       const checks: ((x: Tensor) => Tensor)[] = [
