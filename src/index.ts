@@ -220,8 +220,71 @@ export {
   type UniqueResult,
 } from "./ops/sort.ts";
 export { softmax, logSoftmax } from "./ops/composite/softmax.ts";
+export {
+  copysign,
+  floatPower,
+  fmax,
+  fmin,
+  gcd,
+  heaviside,
+  hypot,
+  lcm,
+  ldexp,
+  logaddexp,
+  logaddexp2,
+  logit,
+  mvlgamma,
+  nanToNum,
+  signbit,
+  xlogy,
+} from "./ops/special.ts";
+export {
+  blockDiag,
+  broadcastTensors,
+  cartesianProd,
+  columnStack,
+  diag,
+  diagEmbed,
+  diagflat,
+  diagonalScatter,
+  dsplit,
+  fliplr,
+  flipud,
+  hsplit,
+  indexCopy,
+  indexFill,
+  meshgrid,
+  repeatInterleave,
+  roll,
+  rot90,
+  selectScatter,
+  sliceScatter,
+  take,
+  tensorSplit,
+  vsplit,
+} from "./ops/movement.ts";
+export { combinations, trilIndices, triuIndices } from "./ops/triangle.ts";
+export { addbmm, addr, cross, inner, kron, tensordot } from "./ops/products.ts";
+export { einsum } from "./ops/einsum.ts";
+export {
+  aminmax,
+  corrcoef,
+  cov,
+  cumulativeTrapezoid,
+  diff,
+  isclose,
+  logcumsumexp,
+  nanmean,
+  trace,
+  trapezoid,
+  trapezoid as trapz,
+} from "./ops/statistics.ts";
+export { cdist, cosineSimilarity, dist, pairwiseDistance, pdist, renorm } from "./ops/composite/distance.ts";
+export { allclose, argwhere, equal, maskedSelect, nonzero } from "./ops/dynamic.ts";
+export { celu, prelu, rrelu, selu, threshold } from "./ops/composite/activation.ts";
 
 export * as autograd from "./autograd/index.ts";
+export * as special from "./special/index.ts";
 export * as utils from "./utils/index.ts";
 export * as func from "./func/index.ts";
 export {

@@ -14,11 +14,12 @@ import { backendOf } from "./graph/devices.ts";
 import { evict, readNodes, readNodesSync, realize, transferNode, type NodeRange } from "./graph/runtime.ts";
 import { isContiguous, numel, showShape } from "./graph/view.ts";
 import { setRequiresGrad } from "./methods/core.ts";
-import { StructureMethods } from "./methods/structure.ts";
+import { StatisticsMethods } from "./methods/statistics.ts";
 import { checkTensor, convertCopy, isTensor } from "./ops/apply.ts";
 import * as compare from "./ops/compare.ts";
 import type { Operand } from "./ops/elementwise.ts";
 import * as joins from "./ops/join.ts";
+import * as movement from "./ops/movement.ts";
 import * as reduce from "./ops/reduce.ts";
 import * as structure from "./ops/structure.ts";
 import * as random from "./random.ts";
@@ -63,7 +64,7 @@ export interface HookHandle {
 }
 
 /** An n-dimensional array that remembers how it was computed. Made by `tensor()` and its kin, never by `new`. */
-export class Tensor extends StructureMethods {
+export class Tensor extends StatisticsMethods {
   // --- results that depend on how they are called -------------------------------------------------------------------
 
   /** Largest element; `max(dim, keepdim)` gives `{ values, indices }`; `max(other)` is `maximum`. */
@@ -98,6 +99,11 @@ export class Tensor extends StructureMethods {
   /** Like `repeat`, with missing repeats in front taken as one. */
   tile(...dims: readonly (number | readonly number[])[]): Tensor {
     return joins.tile(this, flatNumbers(dims));
+  }
+
+  /** Windows of `size` elements along a dimension, every `step`; their elements are a last dimension. */
+  unfold(dimension: number, size: number, step: number): Tensor {
+    return movement.unfoldDim(this, dimension, size, step);
   }
 
   /** Dimensions reversed; for a matrix its transpose. */

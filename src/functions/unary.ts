@@ -287,3 +287,13 @@ export function logicalNot(input: Tensor): Tensor {
 export function bitwiseNot(input: Tensor): Tensor {
   return unary("bitwiseNot", input);
 }
+
+/** sin(pi x) / (pi x) for each element. */
+export function sinc(input: Tensor): Tensor {
+  return unary("sinc", input);
+}
+
+/** Modified Bessel function of order 0 for each element. */
+export function i0(input: Tensor): Tensor {
+  return unary("i0", input);
+}

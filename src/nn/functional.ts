@@ -22,6 +22,27 @@ export {
 export { linear, layerNorm, embedding } from "../ops/composite/layers.ts";
 export { crossEntropy, mseLoss, nllLoss, type Reduction } from "../ops/composite/loss.ts";
 export { softmax, logSoftmax } from "../ops/composite/softmax.ts";
+export * from "../ops/composite/activation.ts";
+export {
+  binaryCrossEntropy,
+  binaryCrossEntropyWithLogits,
+  cosineEmbeddingLoss,
+  gaussianNllLoss,
+  hingeEmbeddingLoss,
+  huberLoss,
+  klDiv,
+  l1Loss,
+  marginRankingLoss,
+  multiMarginLoss,
+  multilabelMarginLoss,
+  multilabelSoftMarginLoss,
+  poissonNllLoss,
+  smoothL1Loss,
+  softMarginLoss,
+  tripletMarginLoss,
+  tripletMarginWithDistanceLoss,
+} from "../ops/composite/losses.ts";
+export { cosineSimilarity, pairwiseDistance, pdist } from "../ops/composite/distance.ts";
 export { relu, sigmoid, tanh } from "../functions/unary.ts";
 
 const GELU = signature<{ approximate?: "none" | "tanh" }>()("gelu", [], ["approximate"]);

@@ -9,7 +9,8 @@ import { valueType, type Builder, type Value } from "../graph/builder.ts";
 import { broadcastShapes } from "../graph/view.ts";
 import type { Tensor } from "../tensor.ts";
 import { applyNode, argOf, checkTensor, commonBackend, isTensor, mapOp } from "./apply.ts";
-import { UNARY, type UnaryName, type UnaryRow } from "./scalar.ts";
+import { UNARY, type UnaryRow } from "./scalar.ts";
+import { SPECIAL } from "./special-rows.ts";
 
 /** A tensor, or a number that takes part in type promotion as a Python number does (integral ones as integers). */
 export type Operand = Tensor | number | boolean;
@@ -19,10 +20,16 @@ export function backwardName(name: string): string {
   return `${name[0]!.toUpperCase()}${name.slice(1)}Backward0`;
 }
 
+/** All operations of one operand. */
+const ROWS = { ...UNARY, ...SPECIAL };
+
+/** Name of an elementwise operation of one operand. */
+export type UnaryName = keyof typeof ROWS;
+
 /** Applies a row of the table of one-operand operations. */
 export function unary(name: UnaryName, x: Tensor): Tensor {
   checkTensor(name, "input", x);
-  const row: UnaryRow = UNARY[name];
+  const row: UnaryRow = ROWS[name];
   const from = x.dtype;
   if (row.noBool === true && from === "bool")
     throw new DTypeError(`${name}: bool tensors are not supported; use logicalNot() or .to("int32")`);

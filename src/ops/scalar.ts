@@ -310,6 +310,3 @@ export const UNARY = {
     saves: "nothing",
   },
 } as const satisfies Record<string, UnaryRow>;
-
-/** Name of an elementwise operation of one operand. */
-export type UnaryName = keyof typeof UNARY;

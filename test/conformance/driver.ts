@@ -52,6 +52,7 @@ export class Decoder {
 }
 
 export function flatten(result: unknown): Tensor[] {
+  if (result === null) return [];
   return Array.isArray(result) ? (result as unknown[]).flatMap(flatten) : [result as Tensor];
 }
 

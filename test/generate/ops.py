@@ -36,9 +36,24 @@ nn.functional.linear nn.functional.mse_loss nn.functional.nll_loss nn.functional
 reciprocal remainder repeat reshape reshape_as round rsqrt rsub scatter scatter_add select sigmoid sign sin sinh softmax split
 split_with_sizes sqrt square squeeze stack std std_mean sub sum sum_to_size t T mT take_along_dim tan tanh tile transpose tril triu true_divide
 trunc unbind unflatten unsqueeze var var_mean view view_as vstack where __getitem__ atleast_1d atleast_2d atleast_3d
+addbmm addr aminmax argwhere block_diag broadcast_tensors cartesian_prod cdist column_stack combinations copysign corrcoef cov cross
+cumulative_trapezoid diag diag_embed diagflat diagonal_scatter diff digamma dist dsplit einsum fliplr flipud float_power fmax fmin gcd heaviside
+hsplit hypot i0 index_copy index_fill inner isclose kron lcm ldexp logaddexp logaddexp2 logcumsumexp logit masked_select meshgrid mvlgamma
+nan_to_num nanmean nonzero put renorm repeat_interleave roll rot90 select_scatter signbit sinc take tensor_split tensordot trace trapezoid
+tril_indices triu_indices unfold vsplit xlogy polygamma
+nn.functional.binary_cross_entropy nn.functional.binary_cross_entropy_with_logits nn.functional.celu nn.functional.cosine_embedding_loss
+nn.functional.cosine_similarity nn.functional.elu nn.functional.gaussian_nll_loss nn.functional.glu nn.functional.hardshrink
+nn.functional.hardsigmoid nn.functional.hardswish nn.functional.hardtanh nn.functional.hinge_embedding_loss nn.functional.huber_loss
+nn.functional.kl_div nn.functional.l1_loss nn.functional.leaky_relu nn.functional.logsigmoid nn.functional.margin_ranking_loss
+nn.functional.mish nn.functional.multi_margin_loss nn.functional.multilabel_margin_loss nn.functional.multilabel_soft_margin_loss
+nn.functional.pairwise_distance nn.functional.pdist nn.functional.poisson_nll_loss nn.functional.prelu
+nn.functional.relu6 nn.functional.selu nn.functional.smooth_l1_loss nn.functional.soft_margin_loss nn.functional.softmin
+nn.functional.softplus nn.functional.softshrink nn.functional.softsign nn.functional.tanhshrink nn.functional.threshold
+nn.functional.triplet_margin_loss special.entr special.erfcx special.i0e special.i1 special.i1e special.log_ndtr special.ndtr special.ndtri
+special.xlog1py
 """.split()
 
-INTEGER = {"bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor"}
+INTEGER = {"bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "gcd", "lcm", "tril_indices", "triu_indices"}
 
 
 def number(x, digits):
