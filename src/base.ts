@@ -7,6 +7,7 @@ import type { Backend } from "./backend/backend.ts";
 import type { GradFn } from "./autograd/tape.ts";
 import type { DType } from "./dtype.ts";
 import type { Node } from "./graph/node.ts";
+import { hold, unhold } from "./graph/runtime.ts";
 import type { View } from "./graph/view.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -19,6 +20,8 @@ export class Storage {
   /** Position in the node of the storage's first element: several storages may live in one node. */
   #start = 0;
   #released = false;
+  #carried = false;
+  #keepers = 0;
   /** Elements of the storage. */
   readonly length: number;
   /** Id of the node that it was made for: tells what is older than a vectorised function's call. */
@@ -42,17 +45,53 @@ export class Storage {
   /** Says that no tensor reads through this storage any more: its node's memory may be written over. */
   release(): void {
     if (this.#released) return;
+    const wasState = this.#isState;
     this.#released = true;
+    this.#carried = false;
+    this.#keepers = 0;
     this.#node.owners--;
+    if (wasState) unhold(this.#node);
   }
 
   /** Binds to the node of the new content, whose elements from `start` on are this storage's. */
   bind(node: Node, start = 0): void {
-    if (!this.#released) this.#node.owners--;
+    const old = this.#node;
+    const wasState = this.#isState;
+    // What is written after it was computed is carried along: memory of it is kept until the next write.
+    if (old.runs > 0 || !old.pending) this.#carried = true;
+    if (!this.#released) old.owners--;
     this.#released = false;
     node.owners++;
     this.#node = node;
     this.#start = start;
+    if (old !== node) {
+      if (!old.pending) old.superseded = true;
+      node.previous ??= old.pending ? old.previous : old;
+    }
+    if (this.#carried) node.carried = true;
+    if (this.#isState) hold(node);
+    if (wasState) unhold(old);
+  }
+
+  get #isState(): boolean {
+    return this.#keepers > 0 || this.#carried;
+  }
+
+  /**
+   * Makes the content state, whose memory is kept: of a gradient, a parameter, what `retain()` asked for. What is `carried` on forgets what
+   * it was computed from as soon as it is written out.
+   */
+  keep(carried: boolean): void {
+    const wasState = this.#isState;
+    this.#keepers++;
+    if (carried) this.#node.carried = true;
+    if (!wasState) hold(this.#node);
+  }
+
+  /** Undoes a `keep`. */
+  unkeep(): void {
+    this.#keepers--;
+    if (!this.#isState) unhold(this.#node);
   }
 }
 
@@ -117,4 +156,12 @@ export function setTensorClass(make: (impl: Impl) => Tensor): void {
 /** Wraps an `Impl` as a `Tensor`. */
 export function wrap(impl: Impl): Tensor {
   return construct!(impl);
+}
+
+/** Sets a tensor's gradient; what `.grad` holds is state. */
+export function setGrad(impl: Impl, grad: Tensor | null): void {
+  if (impl.grad === grad) return;
+  impl.grad?.impl.storage.unkeep();
+  impl.grad = grad;
+  grad?.impl.storage.keep(false);
 }

@@ -18,6 +18,7 @@ export {
   destroy,
   memory,
   resetPeakMemory,
+  setMemoryBudget,
   type DeviceInfo,
   type InitOptions,
   type MemoryInfo,

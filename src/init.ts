@@ -16,7 +16,7 @@ import {
   setBackend,
   setDefaultBackend,
 } from "./graph/devices.ts";
-import { flushRecorded } from "./graph/runtime.ts";
+import { flushRecorded, residencyOf, setBudget } from "./graph/runtime.ts";
 
 registerBackend("cpu", () => new CpuBackend());
 registerBackend("null", () => new NullBackend());
@@ -134,32 +134,53 @@ export function destroy(): void {
 
 /** Figures of memory over all devices; bytes. */
 export interface MemoryInfo {
-  /** Buffers in use. */
+  /** Values in device memory. */
+  readonly tensors: number;
+  /** Pieces of device memory in use. */
   readonly buffers: number;
-  /** Bytes of the buffers in use. */
+  /** What state (parameters, optimiser state, gradients, what was written in place), running work and `retain()` need. */
   readonly liveBytes: number;
+  /** In use, but free to go at any time: device copies of host data, values that can be computed again or moved to the host. */
+  readonly cachedBytes: number;
   /** Bytes of free buffers that are kept for reuse. */
   readonly pooledBytes: number;
   /** How many free buffers are kept. */
   readonly pooledBuffers: number;
-  /** Most bytes that were in use and kept together since the last `resetPeakMemory()`. */
+  /** The most that live, cached and pooled bytes were together since the start or the last `resetPeakMemory()`. */
   readonly peakBytes: number;
 }
 
-/** Device memory in use and kept for reuse, summed over devices. */
+/** Device memory in use and kept for reuse, summed over devices (on the CPU: the memory of its values). */
 export function memory(): MemoryInfo {
-  const all = activeBackends().map((b) => b.memory());
-  const total = (pick: (m: (typeof all)[number]) => number): number => all.reduce((sum, m) => sum + pick(m), 0);
-  return {
-    buffers: total((m) => m.usedBuffers),
-    liveBytes: total((m) => m.usedBytes),
-    pooledBytes: total((m) => m.pooledBytes),
-    pooledBuffers: total((m) => m.pooledBuffers),
-    peakBytes: total((m) => m.peakBytes),
-  };
+  const sum = { tensors: 0, buffers: 0, liveBytes: 0, cachedBytes: 0, pooledBytes: 0, pooledBuffers: 0, peakBytes: 0 };
+  for (const backend of activeBackends()) {
+    const { values, cachedBytes } = residencyOf(backend).figures();
+    const { usedBuffers, usedBytes, pooledBuffers, pooledBytes, peakBytes } = backend.memory();
+    sum.tensors += values;
+    sum.buffers += usedBuffers;
+    sum.liveBytes += usedBytes - cachedBytes;
+    sum.cachedBytes += cachedBytes;
+    sum.pooledBytes += pooledBytes;
+    sum.pooledBuffers += pooledBuffers;
+    sum.peakBytes += peakBytes;
+  }
+  return sum;
 }
 
 /** Starts the peak anew from what is in use now. */
 export function resetPeakMemory(): void {
-  for (const backend of activeBackends()) backend.resetPeakMemory();
+  for (const backend of activeBackends()) {
+    residencyOf(backend).resetRequired();
+    backend.resetPeakMemory();
+  }
+}
+
+/**
+ * Sets the bytes that a device's memory should keep to (of every device, also of one made later); null leaves it to what the program needs.
+ * Beyond it caches go first, then values that may be held move to the host; what is needed at once is never refused.
+ */
+export function setMemoryBudget(bytes: number | null): void {
+  if (bytes !== null && !(bytes >= 0))
+    throw new ArgumentError(`setMemoryBudget: expected bytes of at least 0 or null, got ${String(bytes)}`);
+  setBudget(bytes);
 }

@@ -11,7 +11,7 @@ import { ArgumentError, AutogradError, DeviceError, ShapeError, TapegradError } 
 import { formatTensor } from "./format.ts";
 import type { DeviceType } from "./backend/backend.ts";
 import { backendOf } from "./graph/devices.ts";
-import { evict, readNodes, readNodesSync, realize, transferNode, type NodeRange } from "./graph/runtime.ts";
+import { evict, readNodes, readNodesSync, request, transferNode, type NodeRange } from "./graph/runtime.ts";
 import { isContiguous, numel, showShape } from "./graph/view.ts";
 import { setRequiresGrad } from "./methods/core.ts";
 import { StatisticsMethods } from "./methods/statistics.ts";
@@ -436,9 +436,14 @@ export class Tensor extends StatisticsMethods {
 
   // --- lifetimes ----------------------------------------------------------------------------------------------------
 
-  /** Writes the value out at once and keeps it, so that it can be read whatever happens to what it was computed from. */
+  /**
+   * Asks that the value be written out with the next realisation (a read, `backward()`, `optimizer.step()`) and kept, so that it can be
+   * read whatever happens to what it was computed from. Its memory counts as live until `dispose()`, or until the tensor is unreachable.
+   */
   retain(): this {
-    realize([this.impl.storage.node]);
+    const { storage } = this.impl;
+    storage.keep(true);
+    request(storage.node);
     return this;
   }
 
@@ -450,6 +455,11 @@ export class Tensor extends StatisticsMethods {
     node.settle();
     node.settled = true;
     node.lost = "it was disposed";
+  }
+
+  /** `dispose()` at the end of a block: `using y = x.mul(2)`. */
+  [Symbol.dispose](): void {
+    this.dispose();
   }
 }
 

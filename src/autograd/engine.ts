@@ -1,5 +1,6 @@
 /** The walk over the tape, from results to leaves, each entry once all gradients that flow into it are there. */
 
+import { setGrad } from "../base.ts";
 import { isFloat } from "../dtype.ts";
 import { ArgumentError, AutogradError, ShapeError } from "../errors.ts";
 import { realize } from "../graph/runtime.ts";
@@ -203,7 +204,7 @@ class Walk {
         }
       grads[nr] = g;
       const retained = fn.retained[nr];
-      if (retained !== undefined) retained.impl.grad = g;
+      if (retained !== undefined) setGrad(retained.impl, g);
     }
   }
 
@@ -287,8 +288,8 @@ function owned(grad: Tensor): Tensor {
 /** Adds a gradient to a tensor's `.grad`. */
 function accumulateGrad(tensor: Tensor, grad: Tensor, createGraph: boolean): void {
   const { impl } = tensor;
-  if (impl.grad === null) impl.grad = createGraph ? frozen(grad) : owned(grad);
-  else if (createGraph) impl.grad = impl.grad.add(grad);
+  if (impl.grad === null) setGrad(impl, createGraph ? frozen(grad) : owned(grad));
+  else if (createGraph) setGrad(impl, impl.grad.add(grad));
   else impl.grad.add_(grad.detach());
 }
 

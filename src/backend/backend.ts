@@ -81,6 +81,10 @@ export interface Backend {
   /** Bytes that `count` elements of `dtype` take in this device's memory (bool and uint8 may be wider than on the host). */
   bytesFor(dtype: DType, count: number): number;
 
+  /** Bytes of memory that an allocation of so many bytes takes. */
+  allocationBytes(bytes: number): number;
+  /** Asks that used and pooled memory together stay within so many bytes, as far as free memory can be given back or used again. */
+  readonly keepWithin?: (bytes: number) => void;
   /**
    * Memory with undefined content, from the pool where possible; `label` says what for, in errors. Throws `OutOfMemoryError`, or,
    * where a device finds out later that it has no memory, everything rejects that reads a value which depends on this one.

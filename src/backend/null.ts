@@ -56,6 +56,10 @@ export class NullBackend implements Backend {
     return ITEM_SIZE[dtype] * count;
   }
 
+  allocationBytes(bytes: number): number {
+    return bytes;
+  }
+
   allocate(bytes: number): DeviceBuffer {
     const buffer: NullBuffer = { id: nextId++, bytes, released: false };
     this.#usedBuffers++;

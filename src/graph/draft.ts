@@ -49,6 +49,15 @@ export class NeedsAnchor extends Error {
 /** The kernels' bounds do not allow this combination; the caller keeps its parts apart. */
 export class DoesNotFit extends Error {}
 
+const reasons = new Map<string, DoesNotFit>();
+
+/** The error with this message, made once: trying out combinations is no exception, and traces of the stack are dear. */
+export function doesNotFit(message: string): DoesNotFit {
+  let error = reasons.get(message);
+  if (error === undefined) reasons.set(message, (error = new DoesNotFit(message)));
+  return error;
+}
+
 interface RawAccess {
   readonly buffer: number;
   readonly strides: readonly number[];
@@ -89,7 +98,7 @@ export class Draft {
   /** Value of a map node that is computed in this kernel, at `access` of its elements. */
   compute(node: Node, access: Affine): Value {
     const op = node.op;
-    if (op.kind !== "map") throw new DoesNotFit(`${op.key} is no elementwise operation`);
+    if (op.kind !== "map") throw doesNotFit("no elementwise operation");
     const b = this.builder;
     const args = node.args.map((arg) => this.read(arg, access, node));
     const scalars = node.scalars.map((_, slot) => this.#scalar(node, slot, node.scalarTypes[slot]!));
@@ -97,13 +106,13 @@ export class Draft {
       scalars,
       table: (t, index) => {
         const table = node.tables[t]!.node!;
-        if (this.#canonical.has(table)) throw new DoesNotFit("a table has to be complete before it is read");
+        if (this.#canonical.has(table)) throw doesNotFit("a table has to be complete before it is read");
         return b.emit("loadAt", valueType(table.dtype), [index], this.#buffer(table));
       },
     });
     if (b.type(value) !== valueType(node.dtype))
       throw new TypeError(`lowering of ${op.key} gives type ${b.type(value)} for ${node.dtype}`);
-    if (b.instrs.length > this.#context.maxInstrs) throw new DoesNotFit("too many instructions");
+    if (b.instrs.length > this.#context.maxInstrs) throw doesNotFit("too many instructions");
     return value;
   }
 
@@ -119,11 +128,11 @@ export class Draft {
   #readNode(node: Node, access: Affine): Value {
     const own = this.#canonical.get(node);
     if (own !== undefined) {
-      if (own.key !== affineKey(access)) throw new DoesNotFit("a value of this kernel is read at other coordinates");
+      if (own.key !== affineKey(access)) throw doesNotFit("a value of this kernel is read at other coordinates");
       return own.value;
     }
     if (!node.pending) {
-      if (node.numel === 1 && node.buffer === null) return this.#scalar(node, -1, valueType(node.dtype));
+      if (node.isHostScalar) return this.#scalar(node, -1, valueType(node.dtype));
       return this.#load(node, access);
     }
     if (this.#context.isAnchor(node)) return this.#load(node, access);
@@ -165,7 +174,7 @@ export class Draft {
     let id = this.#bufferIds.get(node);
     if (id === undefined) {
       id = this.#buffers.length;
-      if (id >= this.#context.maxBuffers) throw new DoesNotFit("too many buffers");
+      if (id >= this.#context.maxBuffers) throw doesNotFit("too many buffers");
       this.#buffers.push(node);
       this.#bufferIds.set(node, id);
     }

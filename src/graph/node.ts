@@ -3,6 +3,7 @@
 import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 import type { DType, HostArray } from "../dtype.ts";
 import type { Builder, Value } from "./builder.ts";
+import type { Slot } from "./arena.ts";
 import type { ReduceKind, RoutineName, ValueType } from "./kernel.ts";
 import { numel, type Affine, type View } from "./view.ts";
 
@@ -72,9 +73,47 @@ export interface LeafOp {
 
 export type NodeOp = MapOp | ReduceOp | RoutineOp | UpdateOp | LeafOp;
 
+/** Where a value was computed. */
+export interface Origin {
+  readonly entry: Learned;
+  readonly position: number;
+}
+
+/** Positions of a plan's values that turned out to be wanted afterwards. */
+export class Learned {
+  /** How often keeping each of them was in vain since it was last wanted. */
+  readonly #wanted = new Map<number, number>();
+
+  get positions(): Iterable<number> {
+    return this.#wanted.keys();
+  }
+
+  get isEmpty(): boolean {
+    return this.#wanted.size === 0;
+  }
+
+  /** The value at this position was wanted after the plan had run. */
+  want(position: number): void {
+    this.#wanted.set(position, 0);
+  }
+
+  /** The value at this position was kept, and given up without having been wanted. */
+  wasted(position: number): void {
+    const times = this.#wanted.get(position);
+    if (times === undefined) return;
+    if (times >= 3) this.#wanted.delete(position);
+    else this.#wanted.set(position, times + 1);
+  }
+}
+
 export const LEAF: LeafOp = { kind: "leaf", key: "leaf" };
 
 let nextId = 1;
+
+/** The id of the node that was recorded last. */
+export function lastNodeId(): number {
+  return nextId - 1;
+}
 
 /** One value of the program: a contiguous array of `shape`. */
 export class Node {
@@ -93,6 +132,8 @@ export class Node {
   scalarTypes: readonly ValueType[];
   /** Device memory that holds the value, if it has been written out. */
   buffer: DeviceBuffer | null = null;
+  /** Where in the device's arena of small values the value lies, if there. */
+  slot: Slot | null = null;
   /** Host copy of the value, in the dtype's layout; the device buffer is then only a cache. */
   host: HostArray | null = null;
   /** A node on another device whose value this one is to get; it becomes the host value when it is needed. */
@@ -101,8 +142,20 @@ export class Node {
   uses = 0;
   /** Storages that are bound to it now. */
   owners = 0;
-  /** True once it was part of a realisation, whether or not its value was kept. */
-  ran = false;
+  /** How many want its memory kept: storages that are state, `retain()`. */
+  holds = 0;
+  /** True if it is carried on (a parameter, a running average): once written out it forgets what it was computed from. */
+  carried = false;
+  /** The value that it took the place of in a storage, as long as that is in memory. */
+  previous: Node | null = null;
+  /** True once its storage holds a newer value, while its own stays in memory for what was recorded before. */
+  superseded = false;
+  /** Realisations that it was part of, whether or not its value was kept. */
+  runs = 0;
+  /** The plan that computed it without keeping it, and its position there: plans learn what is asked for later. */
+  origin: Origin | null = null;
+  /** How many realisations lie between it and values that were not computed. */
+  depth = 0;
   /** True once what it was computed from has been forgotten. */
   settled = false;
   /** Why the value is gone, if it is. */
@@ -141,7 +194,12 @@ export class Node {
 
   /** True if the value has still to be computed. */
   get pending(): boolean {
-    return this.buffer === null && this.host === null;
+    return this.buffer === null && this.host === null && this.slot === null;
+  }
+
+  /** True if the value is one number that the host knows and the device need not hold. */
+  get isHostScalar(): boolean {
+    return this.host !== null && this.numel === 1 && this.buffer === null;
   }
 
   /** Forgets what it was computed from: the value is written out and carried on as state. */

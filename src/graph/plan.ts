@@ -7,7 +7,7 @@ import type { Node } from "./node.ts";
 import { schedule } from "./schedule.ts";
 
 /** A node that came with the call of a plan: `pending` ones are computed, the others are read. */
-interface Graph {
+export interface Graph {
   /** Pending nodes in order of recording, then the nodes that they read, in order of first use. */
   readonly nodes: readonly Node[];
   readonly pending: number;
@@ -84,7 +84,13 @@ export function signature(graph: Graph, targets: ReadonlySet<Node>): string {
   graph.nodes.forEach((node, i) => {
     if (i >= graph.pending) {
       // A single element known to the host is a scalar of the kernel; memory may be taken over only where nobody else wants it.
-      const kind = node.buffer === null ? (node.numel === 1 ? "s" : "h") : node.owners > 0 || node.uses > 1 ? "b" : "o";
+      const kind = node.isHostScalar
+        ? "s"
+        : node.buffer === null
+          ? "h"
+          : node.holds > 0 || node.owners > 0 || node.uses > 1
+            ? "b"
+            : "o";
       parts.push(`${kind}${node.dtype}${node.shape.join(",")}`);
       return;
     }

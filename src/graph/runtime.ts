@@ -2,10 +2,12 @@
 
 import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 import type { DType, HostArray } from "../dtype.ts";
-import { DeviceError, DisposedError, IndexError } from "../errors.ts";
-import { LEAF, Node } from "./node.ts";
+import { DeviceError, DisposedError, IndexError, OutOfMemoryError } from "../errors.ts";
+import { activeBackends } from "./devices.ts";
+import { Learned, LEAF, Node } from "./node.ts";
 import { keepTraced, tracedError } from "./trace.ts";
-import { collect, makePlan, runPlan, signature, type Plan, type PlanHost } from "./plan.ts";
+import { collect, makePlan, runPlan, signature, type Graph, type Plan, type PlanHost } from "./plan.ts";
+import { canRecompute, Residency } from "./residency.ts";
 
 /** Nodes recorded since the last realisation after which everything that nothing else reads is realised. */
 const MAX_PENDING = 4000;
@@ -14,63 +16,81 @@ const MAX_REMEMBERED = 4096;
 /** Plans kept for each device; the oldest goes first. */
 const MAX_PLANS = 512;
 
-interface Held {
-  readonly backend: Backend;
-  readonly buffer: DeviceBuffer;
-}
+/** Bytes of a value up to which it is written out for good rather than computed again. */
+const SMALL_BYTES = 16;
+/** A value that lies more realisations than this away from given values is written out for good: recipes must not grow without end. */
+const MAX_DEPTH = 3;
 
 /** Per-device state of the graph. */
 interface DeviceState {
+  readonly residency: Residency;
   readonly plans: Map<string, Plan>;
+  /** What plans learned, by their signature. */
+  readonly learned: Map<string, Learned>;
   /** Recorded and perhaps still pending. */
   recorded: Node[];
+  /** Values asked to be written out with the next realisation. */
+  requested: Node[];
 }
 
 const states = new WeakMap<Backend, DeviceState>();
+let budget: number | null = null;
+
+/** Bytes that every device's memory should keep to. */
+export function setBudget(bytes: number | null): void {
+  budget = bytes;
+  for (const backend of activeBackends()) stateOf(backend).residency.budget = bytes;
+}
 
 function stateOf(backend: Backend): DeviceState {
   let state = states.get(backend);
   if (state === undefined) {
-    state = { plans: new Map(), recorded: [] };
+    state = { residency: new Residency(backend), plans: new Map(), learned: new Map(), recorded: [], requested: [] };
+    state.residency.budget = budget;
     states.set(backend, state);
   }
   return state;
 }
 
-// Memory of nodes that nobody can reach any more; a net under the explicit rules, as it runs late or never.
-const unreachable =
-  typeof FinalizationRegistry === "undefined"
-    ? null
-    : new FinalizationRegistry<Held>((held) => {
-        held.backend.release(held.buffer);
-      });
-
-/** Gives a node the memory that holds its value. */
-function own(node: Node, buffer: DeviceBuffer): void {
-  node.buffer = buffer;
-  unreachable?.register(node, { backend: node.backend, buffer }, node);
+/** The memory of a device's values. */
+export function residencyOf(backend: Backend): Residency {
+  return stateOf(backend).residency;
 }
 
-/** Takes a node's memory away from it. */
-function disown(node: Node): DeviceBuffer {
-  const buffer = node.buffer!;
-  node.buffer = null;
-  unreachable?.unregister(node);
-  return buffer;
+/** Wants a value's memory kept (as state, or because somebody asked). Undone by `unhold`. */
+export function hold(node: Node): void {
+  if (node.holds++ === 0) residencyOf(node.backend).reconsider(node);
+}
+
+/** Undoes a `hold`. */
+export function unhold(node: Node): void {
+  if (--node.holds === 0) residencyOf(node.backend).reconsider(node);
+}
+
+/** Asks for a value to be written out with the next realisation on its device. */
+export function request(node: Node): void {
+  if (node.pending) stateOf(node.backend).requested.push(node);
 }
 
 /** Frees the device memory of a node's value; what is known to the host, or can be computed again, is not lost. */
 export function evict(node: Node): void {
-  if (node.buffer === null) return;
-  node.backend.release(disown(node));
-  if (node.host === null && node.settled) node.lost ??= "its memory was given up";
+  residencyOf(node.backend).release(node, "its memory was given up");
 }
 
+/** Device memory with a node's value: its own, or a copy of what the host or the arena has. */
 function toDevice(node: Node): DeviceBuffer {
   if (node.buffer !== null) return node.buffer;
+  const { residency } = stateOf(node.backend);
+  if (node.slot !== null) {
+    // Small values move out of the arena when they are computed with.
+    const buffer = residency.bringBack(node);
+    residency.release(node, "");
+    residency.own(node, buffer);
+    return buffer;
+  }
   const buffer = node.backend.allocate(node.backend.bytesFor(node.dtype, node.numel));
   if (node.numel > 0) node.backend.upload(buffer, node.dtype, node.host!);
-  own(node, buffer);
+  residency.own(node, buffer);
   return buffer;
 }
 
@@ -86,7 +106,12 @@ function tagFor(node: Node): number {
   return tag;
 }
 
-const host: PlanHost = { toDevice, tagFor, own, disown };
+const host: PlanHost = {
+  toDevice,
+  tagFor,
+  own: (node, buffer) => residencyOf(node.backend).own(node, buffer),
+  disown: (node) => residencyOf(node.backend).disown(node),
+};
 
 /** Records a node: nothing is computed yet. */
 export function recordNode(node: Node): Node {
@@ -100,12 +125,14 @@ export function recordNode(node: Node): Node {
 /** Realises what was recorded on a device, is held by a tensor and is read by no other recorded node. */
 export function flushRecorded(backend: Backend): void {
   const state = stateOf(backend);
-  const { recorded } = state;
+  const { recorded, requested } = state;
   state.recorded = [];
+  // What is made of nothing (constants, random numbers) can be made at any time.
   const open = recorded.filter(
-    (n) => n.pending && !n.ran && n.uses === 0 && n.owners > 0 && n.lost === null && !needsWaiting([n]),
+    (n) => n.runs === 0 && n.uses === 0 && n.owners > 0 && n.args.some((a) => a.node !== null),
   );
-  if (open.length > 0) realize(open);
+  const wanted = [...requested, ...open].filter((n) => n.pending && canRecompute(n) && !needsWaiting([n]));
+  if (wanted.length > 0) realize(wanted);
 }
 
 /** A node that holds a host value; `data` belongs to the node from now on. */
@@ -158,17 +185,21 @@ export function needsWaiting(targets: readonly Node[]): boolean {
 export const realisations = { count: 0 };
 
 /**
- * Computes and writes out the values of `targets` (all on one device). Each forgets what it was computed from, unless it is in `keep`:
- * those can be computed again after their memory was taken.
+ * Computes and writes out the values of `targets` (all on one device). Values in `keep` can be computed again after their memory was
+ * taken, as long as what they are computed from is there; so can others that are large and not state. Nobody holds what `isInternal`.
  */
-export function realize(targets: readonly Node[], keep: ReadonlySet<Node> = new Set()): void {
+export function realize(
+  targets: readonly Node[],
+  keep: ReadonlySet<Node> = new Set(),
+  isInternal: (node: Node) => boolean = () => false,
+): void {
   const wanted = targets.filter((t) => t.pending);
   if (wanted.length === 0) return;
-  for (const node of wanted) {
-    if (node.traced) throw tracedError("reading a value");
-    if (node.lost !== null) throw lostError(node);
-  }
+  for (const node of wanted) if (node.traced) throw tracedError("reading a value");
   const { backend } = wanted[0]!;
+  const state = stateOf(backend);
+  takeRequested(state, wanted);
+  for (const node of wanted) if (node.lost !== null) throw lostError(node);
   for (const transfer of transfersFor(wanted)) {
     const from = transfer.transferFrom!;
     if (from.host === null && from.backend.readSync === undefined)
@@ -177,25 +208,171 @@ export function realize(targets: readonly Node[], keep: ReadonlySet<Node> = new 
       );
     arrive(transfer, readNodesSync([{ node: from, offset: 0, count: from.numel }])[0]!);
   }
-  const graph = collect(wanted.filter((t) => t.pending));
+  const set = new Set(wanted.filter((t) => t.pending));
+  const graph = collect([...set]);
   if (graph.pending === 0) return;
   for (const node of graph.nodes.slice(0, graph.pending)) {
     if (node.lost !== null || node.settled || node.op.kind === "leaf") throw lostError(node);
   }
-  const set = new Set(wanted.filter((t) => t.pending));
-  const state = stateOf(backend);
-  const key = signature(graph, set);
+  const key = extendTargets(state, graph, set);
   let plan = state.plans.get(key);
   if (plan === undefined) {
     plan = makePlan(graph, set, backend);
     state.plans.set(key, plan);
     if (state.plans.size > MAX_PLANS) state.plans.delete(state.plans.keys().next().value!);
   }
-  runPlan(plan, graph, backend, host);
+  runInRoom(state, plan, graph, set);
   realisations.count++;
-  for (const node of graph.nodes) node.ran = true;
-  for (const node of set) if (!keep.has(node)) node.settle();
+  for (const node of graph.nodes.slice(0, graph.pending)) if (!set.has(node) && isInternal(node)) node.settle();
+  afterRun(state, graph, set, keep);
 }
+
+/** Values asked for by `retain()` are written out along with others. */
+function takeRequested(state: DeviceState, wanted: Node[]): void {
+  const { requested } = state;
+  if (requested.length === 0) return;
+  state.requested = [];
+  for (const node of requested) {
+    if (!node.pending || node.holds === 0 || !canRecompute(node)) continue;
+    if (needsWaiting([node])) state.requested.push(node);
+    else wanted.push(node);
+  }
+}
+
+/**
+ * Adds to the targets what was wanted after the same program had run before, and what was computed before without being kept and is
+ * needed again. Gives the signature of the whole.
+ */
+function extendTargets(state: DeviceState, graph: Graph, targets: Set<Node>): string {
+  const key = signature(graph, targets);
+  const learned = state.learned.get(key);
+  const before = targets.size;
+  for (const node of neededAgain(graph)) {
+    node.origin!.entry.want(node.origin!.position);
+    targets.add(node);
+  }
+  if (learned !== undefined) for (const position of learned.positions) targets.add(graph.nodes[position]!);
+  const own = learned ?? new Learned();
+  if (learned === undefined) {
+    state.learned.set(key, own);
+    if (state.learned.size > MAX_PLANS) state.learned.delete(state.learned.keys().next().value!);
+  }
+  for (let i = 0; i < graph.pending; i++) graph.nodes[i]!.origin = { entry: own, position: i };
+  return targets.size === before ? key : signature(graph, targets);
+}
+
+/** Values that were computed in an earlier realisation, were not kept, and are now read by something new (or asked for). */
+function neededAgain(graph: Graph): Node[] {
+  const result: Node[] = [];
+  if (!graph.nodes.some((n, i) => i < graph.pending && n.runs > 0)) return result;
+  const pending = graph.nodes.slice(0, graph.pending);
+  const readByNew = new Set<Node>();
+  for (const node of pending)
+    if (node.runs === 0) {
+      for (const arg of node.args) if (arg.node !== null) readByNew.add(arg.node);
+      for (const arg of node.tables) if (arg.node !== null) readByNew.add(arg.node);
+    }
+  for (const node of pending)
+    if (node.runs > 0 && node.origin !== null && readByNew.has(node) && isWorthKeeping(node)) result.push(node);
+  return result;
+}
+
+/** False for what costs next to nothing to compute again: constants and ranges. */
+function isWorthKeeping(node: Node): boolean {
+  return node.op.kind !== "map" || node.args.length > 0 || node.op.cost > 3;
+}
+
+/** Runs a plan in memory that was made free for it. Running out of memory costs the caches, then the values nobody may want. */
+function runInRoom(state: DeviceState, plan: Plan, graph: Graph, targets: ReadonlySet<Node>): void {
+  const { residency } = state;
+  const { backend } = graph.nodes[0]!;
+  const pinned = new Set(graph.nodes.slice(graph.pending));
+  retireOlder(residency, targets, pinned);
+  const need = bytesOf(plan, graph, backend);
+  const within = residency.makeRoom(need, pinned);
+  backend.keepWithin?.(within);
+  residency.touch(pinned);
+  const attempts = [() => undefined, () => residency.dropCaches(pinned), () => residency.dropHeld(pinned)];
+  for (const [i, prepare] of attempts.entries()) {
+    prepare();
+    if (i > 0) backend.trim(0);
+    try {
+      runPlan(plan, graph, backend, host);
+      return;
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError)) throw error;
+      if (i < attempts.length - 1) continue;
+      const { usedBytes, pooledBytes } = backend.memory();
+      const last = graph.nodes[graph.pending - 1]!;
+      throw new OutOfMemoryError(
+        `out of memory in ${last.site ?? last.op.key}: ${need} bytes were asked for, ${usedBytes} are live and ${pooledBytes} pooled. ` +
+          `Use smaller tensors or batches, or let go of tensors that you hold (${error.message})`,
+      );
+    }
+  }
+}
+
+/** Bytes of device memory that a plan will take beyond what is there. */
+function bytesOf(plan: Plan, graph: Graph, backend: Backend): number {
+  const size = (bytes: number): number => backend.allocationBytes(bytes);
+  let total = 0;
+  for (const bytes of plan.kept) total += size(bytes);
+  for (const bytes of plan.temporaries) total += size(bytes);
+  for (const at of plan.inputs) {
+    const node = graph.nodes[at]!;
+    if (node.buffer === null) total += size(backend.bytesFor(node.dtype, node.numel));
+  }
+  return total;
+}
+
+/** After a run: what is kept, what can be computed again, and what has served its time. */
+function afterRun(state: DeviceState, graph: Graph, targets: ReadonlySet<Node>, keep: ReadonlySet<Node>): void {
+  const { residency } = state;
+  let depth = 0;
+  graph.nodes.forEach((node, i) => {
+    if (i < graph.pending) node.runs++;
+    else if (!node.settled && node.args.length > 0) depth = Math.max(depth, node.depth);
+  });
+  for (const node of targets) {
+    node.depth = depth + 1;
+    const isSmall = node.backend.bytesFor(node.dtype, node.numel) <= SMALL_BYTES;
+    if (!keep.has(node) && (node.carried || isSmall || node.depth > MAX_DEPTH)) node.settle();
+    residency.reconsider(node);
+  }
+  for (const node of targets) {
+    retireLast(residency, node);
+    if (node.settled) residency.tuckAway(node);
+  }
+}
+
+/** Frees the versions before the last one of what is about to be written anew. */
+function retireOlder(residency: Residency, targets: ReadonlySet<Node>, pinned: ReadonlySet<Node>): void {
+  for (const { previous } of targets) {
+    if (previous === null) continue;
+    for (let older = previous.previous; older !== null; older = older.previous)
+      if (older.owners > 0 || older.holds > 0 || pinned.has(older)) {
+        older.superseded = false;
+        residency.reconsider(older);
+      } else residency.release(older, OVERWRITTEN);
+    previous.previous = null;
+  }
+}
+
+/** Frees the last version, too, if nothing was recorded that could still be computed from it. */
+function retireLast(residency: Residency, node: Node): void {
+  const { previous } = node;
+  if (previous === null) return;
+  if (previous.owners > 0 || previous.holds > 0) {
+    // Another tensor has the same value.
+    previous.superseded = false;
+    residency.reconsider(previous);
+    node.previous = null;
+  } else if (previous.uses === 0) residency.release(previous, OVERWRITTEN);
+  if (previous.buffer === null) node.previous = null;
+}
+
+const OVERWRITTEN =
+  "what it was computed from was overwritten twice since (by optimizer.step() or an in-place operation)";
 
 function lostError(node: Node): DisposedError {
   return new DisposedError(
@@ -228,7 +405,13 @@ export async function readNodes(ranges: readonly NodeRange[]): Promise<HostArray
   const result: HostArray[] = new Array<HostArray>(ranges.length);
   const byBackend = prepareReads(ranges, result);
   for (const [backend, positions] of byBackend) {
-    const { arrays, fault } = await backend.read(positions.map((i) => request(ranges[i]!)));
+    // Values that should leave the device come along with what was asked for.
+    const { residency } = stateOf(backend);
+    const leaving = backend.readSync === undefined ? residency.toSpill() : [];
+    const requests = positions.map((i) => requestFor(ranges[i]!));
+    for (const node of leaving) requests.push(requestFor({ node, offset: 0, count: node.numel }));
+    const { arrays, fault } = await backend.read(requests);
+    leaving.forEach((node, i) => residency.spilled(node, arrays[positions.length + i]!));
     checkFault(fault);
     positions.forEach((position, i) => (result[position] = remember(ranges[position]!, arrays[i]!)));
   }
@@ -238,7 +421,11 @@ export async function readNodes(ranges: readonly NodeRange[]): Promise<HostArray
 /** Keeps small values that were read on the host, so that their device memory can be given up at any time. */
 function remember(range: NodeRange, data: HostArray): HostArray {
   const { node } = range;
-  if (range.offset === 0 && range.count === node.numel && data.byteLength <= MAX_REMEMBERED) node.host = data.slice();
+  if (range.offset !== 0 || range.count !== node.numel || data.byteLength > MAX_REMEMBERED || node.host !== null)
+    return data;
+  node.host = data.slice();
+  if (node.numel === 1 && node.holds === 0) evict(node);
+  else residencyOf(node.backend).reconsider(node);
   return data;
 }
 
@@ -246,28 +433,42 @@ function remember(range: NodeRange, data: HostArray): HostArray {
 export function readNodesSync(ranges: readonly NodeRange[]): HostArray[] {
   const result: HostArray[] = new Array<HostArray>(ranges.length);
   for (const [backend, positions] of prepareReads(ranges, result)) {
-    const { arrays, fault } = backend.readSync!(positions.map((i) => request(ranges[i]!)));
+    const { arrays, fault } = backend.readSync!(positions.map((i) => requestFor(ranges[i]!)));
     checkFault(fault);
-    positions.forEach((position, i) => (result[position] = arrays[i]!));
+    positions.forEach((position, i) => (result[position] = remember(ranges[position]!, arrays[i]!)));
   }
   return result;
 }
 
-function request(range: NodeRange): { buffer: DeviceBuffer; dtype: DType; offset: number; count: number } {
-  return { buffer: range.node.buffer!, dtype: range.node.dtype, offset: range.offset, count: range.count };
+function requestFor(range: NodeRange): { buffer: DeviceBuffer; dtype: DType; offset: number; count: number } {
+  const { node, offset, count } = range;
+  const { dtype, slot } = node;
+  if (node.buffer !== null || slot === null) return { buffer: node.buffer!, dtype, offset, count };
+  return { buffer: slot.block.buffer, dtype, offset: slot.start + offset, count };
 }
 
-/** Answers what the host knows already; the rest is realised and grouped by device. */
+/** Realises what is pending, answers what the host knows then, and groups the rest by device. */
 function prepareReads(ranges: readonly NodeRange[], result: HostArray[]): Map<Backend, number[]> {
+  const pending = new Map<Backend, Node[]>();
+  for (const { node } of ranges) {
+    if (node.host !== null) continue;
+    const list = pending.get(node.backend);
+    if (list === undefined) pending.set(node.backend, [node]);
+    else list.push(node);
+  }
+  for (const [backend, nodes] of pending) {
+    realize(nodes);
+    checkFault(stateOf(backend).residency.takeFault());
+  }
   const byBackend = new Map<Backend, number[]>();
   ranges.forEach(({ node, offset, count }, i) => {
-    if (node.host !== null) result[i] = node.host.slice(offset, offset + count);
-    else {
-      const list = byBackend.get(node.backend);
-      if (list === undefined) byBackend.set(node.backend, [i]);
-      else list.push(i);
+    if (node.host !== null) {
+      result[i] = node.host.slice(offset, offset + count);
+      return;
     }
+    const list = byBackend.get(node.backend);
+    if (list === undefined) byBackend.set(node.backend, [i]);
+    else list.push(i);
   });
-  for (const positions of byBackend.values()) realize(positions.map((i) => ranges[i]!.node));
   return byBackend;
 }

@@ -12,6 +12,7 @@
 
 import { contiguousView, isContiguous, numel, type Affine, type View } from "./view.ts";
 import {
+  doesNotFit,
   DoesNotFit,
   Draft,
   NeedsAnchor,
@@ -68,9 +69,20 @@ export function schedule(nodes: readonly Node[], targets: ReadonlySet<Node>, lim
     try {
       return new Scheduler(nodes, targets, limits, forced).run();
     } catch (error) {
-      if (!(error instanceof NeedsAnchor) || forced.has(error.node)) throw error;
-      forced.add(error.node);
+      if (!(error instanceof NeedsAnchors)) throw error;
+      const { size } = forced;
+      for (const node of error.nodes) forced.add(node);
+      if (forced.size === size) throw error;
     }
+  }
+}
+
+/** Nodes that turned out to have to be written out: the schedule is made anew with them as anchors. */
+class NeedsAnchors extends Error {
+  readonly nodes: readonly Node[];
+  constructor(nodes: readonly Node[]) {
+    super(`nodes ${nodes.map((n) => n.id).join(", ")} have to be written out`);
+    this.nodes = nodes;
   }
 }
 
@@ -78,9 +90,22 @@ export function schedule(nodes: readonly Node[], targets: ReadonlySet<Node>, lim
 class Group {
   readonly anchors: Node[];
   kernel: DraftKernel | null;
+  /** Smallest and largest id of the anchors: a value has a larger id than what it is computed from. */
+  first: number;
+  last: number;
   constructor(anchors: Node[], kernel: DraftKernel | null) {
     this.anchors = anchors;
     this.kernel = kernel;
+    this.first = Math.min(...anchors.map((a) => a.id));
+    this.last = Math.max(...anchors.map((a) => a.id));
+  }
+
+  /** Takes over another list of anchors and their kernel. */
+  become(anchors: readonly Node[], kernel: DraftKernel): void {
+    this.anchors.splice(0, this.anchors.length, ...anchors);
+    this.kernel = kernel;
+    this.first = Math.min(...anchors.map((a) => a.id));
+    this.last = Math.max(...anchors.map((a) => a.id));
   }
 }
 
@@ -98,6 +123,8 @@ class Scheduler {
   readonly #groups = new Set<Group>();
   readonly #bySource = new Map<Node, Group[]>();
   readonly #mustStore = new Set<Node>();
+  /** Nodes that turned out to need an anchor while groups were built. */
+  readonly #missing: Node[] = [];
 
   constructor(nodes: readonly Node[], targets: ReadonlySet<Node>, limits: ScheduleLimits, forced: ReadonlySet<Node>) {
     this.#nodes = nodes;
@@ -109,7 +136,12 @@ class Scheduler {
   run(): Schedule {
     this.#chooseAnchors();
     for (const node of this.#nodes) if (this.#anchors.has(node)) this.#place(node);
-    return this.#order();
+    if (this.#missing.length > 0) throw new NeedsAnchors(this.#missing);
+    try {
+      return this.#order();
+    } catch (error) {
+      throw error instanceof NeedsAnchor ? new NeedsAnchors([error.node]) : error;
+    }
   }
 
   #context(): DraftContext {
@@ -162,7 +194,7 @@ class Scheduler {
       const written = node.op.kind === "update" || node.op.kind === "routine";
       const buffered = (): number => {
         let n = 0;
-        for (const s of sources) if (s.pending || s.numel !== 1 || s.buffer !== null) n++;
+        for (const s of sources) if (!s.isHostScalar) n++;
         return n;
       };
       if (!written && (buffered() > maxLoads || total > MAX_INLINE_COST)) {
@@ -210,8 +242,7 @@ class Scheduler {
         if (this.#wouldCycle([...this.#sources.get(node)!], candidate)) continue;
         const kernel = this.#tryBuild([...candidate.anchors, node]);
         if (kernel === null) continue;
-        candidate.anchors.push(node);
-        candidate.kernel = kernel;
+        candidate.become([...candidate.anchors, node], kernel);
         this.#register(node, candidate);
         home = candidate;
       } else {
@@ -220,14 +251,22 @@ class Scheduler {
         const kernel = this.#tryBuild(merged);
         if (kernel === null) continue;
         this.#groups.delete(candidate);
-        home.anchors.splice(0, home.anchors.length, ...merged);
-        home.kernel = kernel;
+        home.become(merged, kernel);
         for (const anchor of candidate.anchors) this.#register(anchor, home);
       }
     }
     if (home !== null) return;
-    const kernel = this.#build([node]);
-    this.#addGroup(new Group([node], kernel));
+    this.#addGroup(new Group([node], this.#buildAlone(node)));
+  }
+
+  #buildAlone(node: Node): DraftKernel | null {
+    try {
+      return this.#build([node]);
+    } catch (error) {
+      if (!(error instanceof NeedsAnchor)) throw error;
+      this.#missing.push(error.node);
+      return null;
+    }
   }
 
   #addGroup(group: Group): void {
@@ -277,7 +316,7 @@ class Scheduler {
       for (const anchor of group.anchors)
         for (const source of this.#sources.get(anchor)!) {
           const next = this.#groupOf.get(source);
-          if (next === undefined || seen.has(next)) continue;
+          if (next === undefined || seen.has(next) || next.last < to.first) continue;
           if (next === to) {
             if (indirect && group === from) continue;
             return true;
@@ -315,7 +354,7 @@ class Scheduler {
         value = draft.builder.emit("reduce", reduceType(node, draft.builder.type(flat)), [flat], node.op.reduce);
       } else {
         if (shape === space.fullKey) access = space.full;
-        else if (shape !== space.rowKey) throw new DoesNotFit("another iteration space");
+        else if (shape !== space.rowKey) throw doesNotFit("another iteration space");
         value = draft.compute(node, access);
       }
       draft.define(node, access, value);
@@ -325,7 +364,7 @@ class Scheduler {
       }
     }
     if (writesFull && anchors.some((a) => a.op.kind === "reduce"))
-      if (!this.#limits.fusesRows(numel(space.outer), numel(space.inner))) throw new DoesNotFit("too few rows");
+      if (!this.#limits.fusesRows(numel(space.outer), numel(space.inner))) throw doesNotFit("too few rows");
     return draft.finish();
   }
 
@@ -413,7 +452,13 @@ class Scheduler {
         // Memory that was written out before: nobody but this in-place result may still want the old value.
         const successor = [...(this.#readers.get(node) ?? [])].find((r) => inPlaceBase(r) === node && result.has(r));
         const passedOn = node.owners === 0 && node.uses === 1 && successor !== undefined;
-        if (base.buffer === null || base.owners > 0 || base.uses > 1 || !(this.#targets.has(node) || passedOn))
+        if (
+          base.buffer === null ||
+          base.holds > 0 ||
+          base.owners > 0 ||
+          base.uses > 1 ||
+          !(this.#targets.has(node) || passedOn)
+        )
           continue;
       }
       result.set(node, base);
@@ -478,7 +523,7 @@ class Scheduler {
   #blockCopy(node: Node, arg: Arg, target: View): Step | null {
     const from = arg.node;
     if (from === null || node.dtype === "float16") return null;
-    if (from.pending ? !this.#anchors.has(from) : from.numel === 1 && from.buffer === null) return null;
+    if (from.pending ? !this.#anchors.has(from) : from.isHostScalar) return null;
     if (!isContiguous(arg.view.shape, arg.view.strides) || !isContiguous(target.shape, target.strides)) return null;
     const slots: BufferSlot[] = [
       { dtype: node.dtype, mode: "read" },
@@ -557,7 +602,7 @@ function iterationSpace(anchors: readonly Node[]): Space {
   const op = reduction.op as ReduceOp;
   const key = domainKey(op);
   for (const a of anchors)
-    if (a.op.kind === "reduce" && domainKey(a.op) !== key) throw new DoesNotFit("reductions over other dimensions");
+    if (a.op.kind === "reduce" && domainKey(a.op) !== key) throw doesNotFit("reductions over other dimensions");
   const dims = op.fullShape.map((size, d) => ({ size, reduced: op.dims.includes(d) })).filter((d) => d.size !== 1);
   const strides = rowMajor(dims.map((d) => d.size)).strides;
   const outer = dims.filter((d) => !d.reduced).map((d) => d.size);

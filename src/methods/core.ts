@@ -1,7 +1,7 @@
 /** The handle's own properties: what a tensor is, before anything is computed with it. */
 
 import { currentGradFn, type GradFn } from "../autograd/tape.ts";
-import type { Impl } from "../base.ts";
+import { setGrad, type Impl } from "../base.ts";
 import { isFloat, ITEM_SIZE, type DType } from "../dtype.ts";
 import type { DeviceType } from "../backend/backend.ts";
 import { AutogradError, ShapeError } from "../errors.ts";
@@ -120,7 +120,7 @@ export class TensorBase {
 
   /** Replaces the accumulated gradient. */
   set grad(value: Tensor | null) {
-    this.impl.grad = value;
+    setGrad(this.impl, value);
   }
 
   /** In-place changes that the storage has seen (PyTorch's `_version`). */

@@ -1,9 +1,10 @@
 /** What optimisers share: parameter groups, state, and a step that updates all parameters at once. */
 
 import { noGrad } from "../autograd/mode.ts";
+import type { Storage } from "../base.ts";
 import { ArgumentError } from "../errors.ts";
-import type { Node } from "../graph/node.ts";
-import { evict, needsWaiting, realize } from "../graph/runtime.ts";
+import { lastNodeId, type Node } from "../graph/node.ts";
+import { needsWaiting, realize } from "../graph/runtime.ts";
 import { isTensor } from "../ops/apply.ts";
 import type { Tensor } from "../tensor.ts";
 import { layoutOf, ownsStorage, packed, partsOf, wholeOf } from "./pack.ts";
@@ -34,6 +35,8 @@ export abstract class Optimizer<O extends object> {
   readonly state = new Map<Tensor, ParamState>();
   /** Options of groups that do not say otherwise. */
   readonly defaults: O;
+  /** Storages that were told that they are state. */
+  readonly #kept = new WeakSet<Storage>();
   readonly #name: string;
 
   constructor(name: string, params: Parameters<O>, defaults: O) {
@@ -88,11 +91,10 @@ export abstract class Optimizer<O extends object> {
   step(closure?: () => Tensor): Tensor | null {
     const loss = closure === undefined ? null : closure();
     const written: Tensor[] = [];
-    const replaced: Node[] = [];
+    const before = lastNodeId();
     noGrad(() => {
       for (const group of this.paramGroups) {
         const params = group.params.filter((p) => p.grad !== null);
-        for (const p of params) replaced.push(p.impl.storage.node);
         for (const bucket of this.#buckets(params)) this.#updateTogether(group, bucket);
         for (const p of params) {
           written.push(p);
@@ -102,7 +104,12 @@ export abstract class Optimizer<O extends object> {
     });
     const byBackend = new Map<unknown, Set<Node>>();
     for (const t of written) {
-      const { node } = t.impl.storage;
+      const { storage } = t.impl;
+      if (!this.#kept.has(storage)) {
+        this.#kept.add(storage);
+        storage.keep(true);
+      }
+      const { node } = storage;
       if (!node.pending) continue;
       const set = byBackend.get(node.backend);
       if (set === undefined) byBackend.set(node.backend, new Set([node]));
@@ -110,16 +117,11 @@ export abstract class Optimizer<O extends object> {
     }
     for (const nodes of byBackend.values()) {
       const list = [...nodes];
-      if (!needsWaiting(list)) realize(list);
+      // What the update computed on its way is out of anybody's reach.
+      if (!needsWaiting(list)) realize(list, undefined, (node) => node.id > before);
     }
-    // Values of the last step but one can no longer be asked for; those of the last step can still be recomputed from.
-    for (const node of this.#replaced) if (node.owners === 0) evict(node);
-    this.#replaced = replaced;
     return loss;
   }
-
-  /** Parameter values that the last step replaced. */
-  #replaced: Node[] = [];
 
   /** Parameters whose update is the same computation: of one device and dtype, with equal numbers in their state. */
   #buckets(params: readonly Tensor[]): Tensor[][] {
@@ -166,6 +168,7 @@ export abstract class Optimizer<O extends object> {
       p.impl.storage.bind(node, layout.starts[i]);
       p.impl.storage.version++;
     });
+    whole.impl.storage.release();
     for (const [name, value] of Object.entries(state)) {
       if (!isTensor(value)) for (const p of params) this.#stateOf(p)[name] = value;
       else {

@@ -84,10 +84,10 @@ function openHeap(): WasmHeap {
   return new WasmHeap(false);
 }
 
-/** Sizes in which memory is handed out: four steps to each power of two, multiples of 64 bytes. */
+/** Sizes in which memory is handed out: eight steps to each power of two, multiples of 64 bytes. */
 function sizeClass(bytes: number): number {
   if (bytes <= 64) return 64;
-  const step = 2 ** Math.max(Math.floor(Math.log2(bytes - 1)) - 2, 6);
+  const step = 2 ** Math.max(Math.floor(Math.log2(bytes - 1)) - 3, 6);
   return Math.ceil(bytes / step) * step;
 }
 
@@ -107,6 +107,7 @@ export class CpuBackend implements Backend {
   #pooledBuffers = 0;
   #pooledBytes = 0;
   #peakBytes = 0;
+  #within = Infinity;
   #destroyed = false;
 
   constructor(options: CpuOptions = {}) {
@@ -163,15 +164,20 @@ export class CpuBackend implements Backend {
     return ITEM_SIZE[dtype] * count;
   }
 
+  allocationBytes(bytes: number): number {
+    return sizeClass(bytes);
+  }
+
   allocate(bytes: number): DeviceBuffer {
     if (this.#destroyed) throw new DeviceError("the CPU device was destroyed");
     const size = sizeClass(bytes);
     let buffer = this.#pool.get(size)?.pop();
     if (buffer !== undefined) {
       this.#pooledBuffers--;
-      this.#pooledBytes -= size;
+      this.#pooledBytes -= buffer.bytes;
       buffer.free = false;
     } else {
+      this.trim(Math.max(this.#within - this.#usedBytes - size, 0));
       // Pieces kept for reuse may join to what is needed, before more memory is asked for.
       if (this.#pooledBytes >= size && this.#engine?.heap.fits(size) === false) this.trim(0);
       buffer = this.#memory.take(size) ?? undefined;
@@ -183,9 +189,13 @@ export class CpuBackend implements Backend {
         throw new OutOfMemoryError(`out of memory: ${bytes} bytes asked for, ${this.#usedBytes} in use on the CPU`);
     }
     this.#usedBuffers++;
-    this.#usedBytes += size;
+    this.#usedBytes += buffer.bytes;
     this.#peakBytes = Math.max(this.#peakBytes, this.#usedBytes + this.#pooledBytes);
     return buffer;
+  }
+
+  keepWithin(bytes: number): void {
+    this.#within = bytes;
   }
 
   release(given: DeviceBuffer): void {

@@ -1,0 +1,311 @@
+/**
+ * Which values hold device memory, why, and in which order they give it up.
+ *
+ * - State (what was written in place, gradients in `.grad`, what `retain()` asked for) holds its memory until it is replaced. Of a
+ *   replaced value the last version stays, as long as recorded work may still be computed from it; the version before that one goes.
+ * - Everything else is a cache: device copies of host data, and values that can be computed again. They stay while they fit into the memory
+ *   that the program needs anyway, the least recently used one going first.
+ * - Values that can neither be had again nor are state may still be held by a tensor. Large ones move to the host: at once where a
+ *   device can be read at once, else with the next read. Small ones (a loss that was not read) move into an arena of small slots.
+ *
+ * A FinalizationRegistry frees the memory of unreachable state and slots; it is a net only, because it runs late or never.
+ */
+
+import type { Backend, DeviceBuffer } from "../backend/backend.ts";
+import { ITEM_SIZE, type HostArray } from "../dtype.ts";
+import { Arena, ARENA_BYTES, type Slot } from "./arena.ts";
+import type { Node } from "./node.ts";
+
+/** Memory that caches may fill beyond what the program needed at its highest point. */
+const SLACK = 1.05;
+/** Part of the needed memory that values which may be held can take before they move to the host, and bytes that they always can. */
+const HELD_SHARE = 1 / 16;
+const HELD_BYTES = 64 * 1024;
+
+interface Place {
+  readonly residency: Residency;
+  readonly buffer: DeviceBuffer | null;
+  readonly slot: Slot | null;
+}
+
+const unreachable =
+  typeof FinalizationRegistry === "undefined"
+    ? null
+    : new FinalizationRegistry<Place>(({ residency, buffer, slot }) => residency.collect(buffer, slot));
+
+/** Figures of the values on a device. */
+export interface ResidencyFigures {
+  /** Values in device memory. */
+  readonly values: number;
+  /** Bytes of those that could go at any time without a loss. */
+  readonly cachedBytes: number;
+  /** The most that the program needed at once, bytes. */
+  readonly requiredBytes: number;
+}
+
+/** The values of one device. */
+export class Residency {
+  readonly #backend: Backend;
+  /** Copies of host data and values that can be computed again, least recently used first. */
+  readonly #caches = new Set<Node>();
+  /** Values that cannot be had again and may be held by somebody, oldest first. */
+  readonly #held = new Set<Node>();
+  #cachedBytes = 0;
+  #values = 0;
+  #required = 0;
+  #fault = 0;
+  #budget: number | null = null;
+  readonly #arena: Arena;
+  /** On the null device nothing is kept that is not needed: it tells the least memory that a program takes. */
+  readonly #isThrifty: boolean;
+
+  constructor(backend: Backend) {
+    this.#backend = backend;
+    this.#arena = new Arena(backend);
+    this.#isThrifty = backend.type === "null";
+  }
+
+  /** Bytes that the user allows; null leaves it to the program's need. */
+  set budget(bytes: number | null) {
+    this.#budget = bytes;
+    if (bytes !== null) this.makeRoom(0, new Set());
+  }
+
+  get budget(): number | null {
+    return this.#budget;
+  }
+
+  /** Gives a node the memory that holds its value. */
+  own(node: Node, buffer: DeviceBuffer): void {
+    node.buffer = buffer;
+    this.#values++;
+    if (node.holds > 0) unreachable?.register(node, { residency: this, buffer, slot: null }, node);
+    else this.#enlist(node);
+  }
+
+  /** Takes a node's memory away from it, for an in-place result or to free it. */
+  disown(node: Node): DeviceBuffer {
+    const buffer = node.buffer!;
+    if (this.#caches.delete(node) || this.#held.delete(node)) this.#cachedBytes -= buffer.bytes;
+    else unreachable?.unregister(node);
+    node.buffer = null;
+    this.#values--;
+    return buffer;
+  }
+
+  #enlist(node: Node): void {
+    (node.host !== null || !node.settled ? this.#caches : this.#held).add(node);
+    this.#cachedBytes += node.buffer!.bytes;
+  }
+
+  /** Moves a node between caches, held values and state, after what decides it has changed. */
+  reconsider(node: Node): void {
+    if (node.buffer === null) return;
+    const { buffer } = node;
+    if (this.#caches.delete(node) || this.#held.delete(node)) this.#cachedBytes -= buffer.bytes;
+    else unreachable?.unregister(node);
+    if (node.holds > 0 || node.superseded) unreachable?.register(node, { residency: this, buffer, slot: null }, node);
+    else this.#enlist(node);
+  }
+
+  /** Frees the memory of a node's value. What can be had again is not lost; else `why` tells where it went. */
+  release(node: Node, why: string): void {
+    if (node.slot !== null) {
+      unreachable?.unregister(node);
+      this.#arena.give(node.slot);
+      node.slot = null;
+      this.#values--;
+    }
+    if (node.buffer !== null) this.#backend.release(this.disown(node));
+    if (node.host === null && node.settled) node.lost ??= why;
+  }
+
+  /** Frees memory whose node nobody can reach any more. */
+  collect(buffer: DeviceBuffer | null, slot: Slot | null): void {
+    this.#values--;
+    if (buffer !== null) this.#backend.release(buffer);
+    if (slot !== null) this.#arena.give(slot);
+  }
+
+  /** Notes that values were used. */
+  touch(nodes: Iterable<Node>): void {
+    for (const node of nodes) if (this.#caches.delete(node)) this.#caches.add(node);
+  }
+
+  /**
+   * Drops caches, so that `need` more bytes fit into what the program needs at its highest point. `pinned` stays. Gives the bytes
+   * that all memory, free memory included, should keep to.
+   */
+  makeRoom(need: number, pinned: ReadonlySet<Node>): number {
+    let { usedBytes } = this.#backend.memory();
+    let pinnedBytes = 0;
+    for (const node of pinned)
+      if (node.buffer !== null && (this.#caches.has(node) || this.#held.has(node))) pinnedBytes += node.buffer.bytes;
+    const required = usedBytes - this.#cachedBytes + pinnedBytes + need;
+    this.#required = Math.max(this.#required, required);
+    let allowed = this.#isThrifty ? required : this.#required * SLACK;
+    if (this.#budget !== null) allowed = Math.min(allowed, Math.max(this.#budget, required));
+    if (usedBytes + need > allowed)
+      for (const node of this.#caches) {
+        if (usedBytes + need <= allowed) break;
+        if (pinned.has(node)) continue;
+        if (node.host === null && !canRecompute(node)) {
+          // What it was computed from is gone: it is all that is left.
+          this.#caches.delete(node);
+          this.#held.add(node);
+          continue;
+        }
+        usedBytes -= node.buffer!.bytes;
+        if (node.origin !== null && node.host === null) node.origin.entry.wasted(node.origin.position);
+        this.release(node, "its memory was given up");
+      }
+    this.#spillNow(pinned, allowed);
+    return allowed;
+  }
+
+  /** Moves held values to the host, where that takes no waiting. */
+  #spillNow(pinned: ReadonlySet<Node>, allowed: number): void {
+    if (this.#backend.readSync === undefined) return;
+    for (const node of this.#overdue(pinned, allowed)) this.#moveToHost(node);
+  }
+
+  #moveToHost(node: Node): void {
+    const read = { buffer: node.buffer!, dtype: node.dtype, offset: 0, count: node.numel };
+    const { arrays, fault } = this.#backend.readSync!([read]);
+    if (this.#fault === 0) this.#fault = fault;
+    this.spilled(node, arrays[0]!);
+  }
+
+  /** A fault that was seen while values moved to the host, for the next read to report; 0 if none. */
+  takeFault(): number {
+    const fault = this.#fault;
+    this.#fault = 0;
+    return fault;
+  }
+
+  /** Held values beyond what they may take, oldest first. */
+  #overdue(pinned: ReadonlySet<Node>, allowed: number): Node[] {
+    let bytes = 0;
+    for (const node of this.#held) bytes += node.buffer!.bytes;
+    const limit = this.#isThrifty || this.#budget !== null ? 0 : Math.max(HELD_BYTES, allowed * HELD_SHARE);
+    const result: Node[] = [];
+    for (const node of this.#held) {
+      if (bytes <= limit) break;
+      if (pinned.has(node)) continue;
+      bytes -= node.buffer!.bytes;
+      result.push(node);
+    }
+    return result;
+  }
+
+  /** Values that the next read should bring to the host besides what it was asked for. */
+  toSpill(): Node[] {
+    return [...this.#overdue(new Set(), this.#required * SLACK), ...this.#arena.nodes()];
+  }
+
+  /** Takes the host's copy of a value, and frees its device memory. */
+  spilled(node: Node, data: HostArray): void {
+    if (node.buffer === null && node.slot === null) return;
+    node.host = data;
+    this.release(node, "");
+  }
+
+  /** Gives up everything that can be had again; for a device that ran out of memory. */
+  dropCaches(pinned: ReadonlySet<Node>): void {
+    for (const node of this.#caches)
+      if (!pinned.has(node) && (node.host !== null || canRecompute(node)))
+        this.release(node, "its memory was given up");
+  }
+
+  /**
+   * In a synchronous loop, with nothing else left: loses the oldest held values, to be read as a `DisposedError`.
+   */
+  dropHeld(pinned: ReadonlySet<Node>): void {
+    for (const node of this.#held)
+      if (!pinned.has(node)) {
+        node.settled = true;
+        this.release(
+          node,
+          "the device ran out of memory, and nothing was awaited that would have let its value move to the host",
+        );
+      }
+  }
+
+  /** Finds a smaller place for a value of a few bytes that nothing but a tensor may still want. Gives false if it stays. */
+  tuckAway(node: Node): boolean {
+    if (node.buffer === null || node.holds > 0 || node.host !== null || node.numel === 0) return false;
+    const bytes = this.#backend.bytesFor(node.dtype, node.numel);
+    if (bytes > ARENA_BYTES || node.dtype === "float16") return false;
+    if (this.#backend.readSync !== undefined) {
+      this.#moveToHost(node);
+      return true;
+    }
+    const slot = this.#arena.take(node, bytes);
+    const buffer = this.disown(node);
+    this.#arena.store(slot, node.dtype, node.numel, buffer);
+    this.#backend.release(buffer);
+    node.slot = slot;
+    this.#values++;
+    unreachable?.register(node, { residency: this, buffer: null, slot }, node);
+    return true;
+  }
+
+  /** Brings a value out of the arena into memory of its own; it keeps its slot. */
+  bringBack(node: Node): DeviceBuffer {
+    const buffer = this.#backend.allocate(this.#backend.bytesFor(node.dtype, node.numel));
+    this.#arena.load(node.slot!, node.dtype, node.numel, buffer);
+    return buffer;
+  }
+
+  figures(): ResidencyFigures {
+    return {
+      values: this.#values,
+      cachedBytes: this.#cachedBytes + this.#arena.bytes,
+      requiredBytes: this.#required,
+    };
+  }
+
+  /** Starts the highest need anew. */
+  resetRequired(): void {
+    this.#required = 0;
+  }
+
+  /** Values in memory that this device knows of, for debugging: caches and held ones. */
+  *cached(): Iterable<Node> {
+    yield* this.#caches;
+    yield* this.#held;
+  }
+
+  /** Forgets everything: the device is gone. Values known to the host stay. */
+  abandon(why: string): void {
+    for (const node of [...this.#caches, ...this.#held]) {
+      node.buffer = null;
+      if (node.host === null && (node.settled || node.args.length === 0)) node.lost ??= why;
+    }
+    this.#caches.clear();
+    this.#held.clear();
+    this.#cachedBytes = 0;
+  }
+}
+
+/** True if a value could be computed again from what is there. */
+export function canRecompute(node: Node): boolean {
+  const seen = new Set<Node>();
+  const stack: Node[] = [node];
+  while (stack.length > 0) {
+    const next = stack.pop()!;
+    if (seen.has(next)) continue;
+    seen.add(next);
+    if (next !== node && !next.pending) continue;
+    if (next.lost !== null || next.settled) return false;
+    if (next.op.kind === "leaf" && next.transferFrom === null) return false;
+    for (const arg of next.args) if (arg.node !== null) stack.push(arg.node);
+    for (const arg of next.tables) if (arg.node !== null) stack.push(arg.node);
+  }
+  return true;
+}
+
+/** Bytes that a value takes on the host. */
+export function hostBytes(node: Node): number {
+  return node.numel * ITEM_SIZE[node.dtype];
+}
