@@ -55,7 +55,7 @@ export class Slab implements Bindable {
 const SMALLEST = 256;
 
 /** How many times larger than asked for a buffer may be that is used again. */
-const MOST_WASTE = 4;
+const MOST_WASTE = 1.5;
 
 /**
  * Bytes of the size class that holds `bytes`: an eighth apart between powers of two, so that at most an eighth is wasted,
