@@ -6,6 +6,7 @@ import { unary } from "../ops/elementwise.ts";
 import type { Tensor } from "../tensor.ts";
 
 export { conv1d, conv2d, conv3d, convTranspose1d, convTranspose2d, convTranspose3d, type PerDim } from "../ops/conv.ts";
+export { scaledDotProductAttention } from "../ops/composite/attention.ts";
 export * from "../ops/composite/dropout.ts";
 export { embeddingBag, oneHot, type BagMode } from "../ops/composite/embedding.ts";
 export * from "../ops/composite/norm.ts";

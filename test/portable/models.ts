@@ -6,6 +6,7 @@ import { layers } from "./layers.ts";
 import { normalising } from "./normalising.ts";
 import { pooling } from "./pooling.ts";
 import { sorting } from "./sorting.ts";
+import { training } from "./training.ts";
 
 /** All of them. */
-export const models: readonly PortableSuite[] = [layers, conv, pooling, sorting, normalising];
+export const models: readonly PortableSuite[] = [layers, conv, pooling, sorting, normalising, training];

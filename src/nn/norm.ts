@@ -1,0 +1,274 @@
+/** Layers of normalisation. */
+
+import { noGrad } from "../autograd/mode.ts";
+import { ShapeError } from "../errors.ts";
+import { showShape } from "../graph/view.ts";
+import { layerNorm } from "../ops/composite/layers.ts";
+import { batchNorm, groupNorm, instanceNorm, localResponseNorm, rmsNorm } from "../ops/composite/norm.ts";
+import { ones, zeros } from "../ops/creation.ts";
+import type { Tensor } from "../tensor.ts";
+import { ones_, zeros_ } from "./init.ts";
+import { blank, shown, type FactoryOptions } from "./linear.ts";
+import { Module } from "./module.ts";
+import type { Parameter } from "./parameter.ts";
+
+/** Options of batch and instance norm. */
+export interface BatchNormOptions extends FactoryOptions {
+  eps?: number;
+  momentum?: number | null;
+  affine?: boolean;
+  trackRunningStats?: boolean;
+}
+
+/** What batch and instance norm share: scale, shift and running statistics of channels. */
+abstract class RunningNorm extends Module {
+  readonly numFeatures: number;
+  readonly eps: number;
+  readonly momentum: number | null;
+  readonly affine: boolean;
+  readonly trackRunningStats: boolean;
+  weight: Parameter | null;
+  bias: Parameter | null;
+  declare runningMean: Tensor | null;
+  declare runningVar: Tensor | null;
+  declare numBatchesTracked: Tensor | null;
+  readonly #ranks: readonly number[];
+
+  constructor(
+    ranks: readonly number[],
+    numFeatures: number,
+    options: Required<Omit<BatchNormOptions, "device" | "dtype">> & FactoryOptions,
+  ) {
+    super();
+    this.#ranks = ranks;
+    this.numFeatures = numFeatures;
+    this.eps = options.eps;
+    this.momentum = options.momentum;
+    this.affine = options.affine;
+    this.trackRunningStats = options.trackRunningStats;
+    this.weight = options.affine ? blank([numFeatures], options) : null;
+    this.bias = options.affine ? blank([numFeatures], options) : null;
+    if (this.weight !== null) ones_(this.weight);
+    if (this.bias !== null) zeros_(this.bias);
+    const place = { device: options.device ?? null, dtype: options.dtype ?? null };
+    const tracks = options.trackRunningStats;
+    this.registerBuffer("runningMean", tracks ? zeros(numFeatures, place) : null);
+    this.registerBuffer("runningVar", tracks ? ones(numFeatures, place) : null);
+    this.registerBuffer("numBatchesTracked", tracks ? zeros([], { ...place, dtype: "int32" }) : null);
+  }
+
+  protected checkInput(input: Tensor): void {
+    if (!this.#ranks.includes(input.dim()))
+      throw new ShapeError(
+        `${this.constructor.name}: expected an input of ${this.#ranks.join(" or ")} dimensions, got shape ${showShape(input.shape)}`,
+      );
+  }
+
+  override extraRepr(): string {
+    return `${this.numFeatures}, eps=${shown(this.eps)}, momentum=${shown(this.momentum)}, affine=${shown(this.affine)}, track_running_stats=${shown(this.trackRunningStats)}`;
+  }
+}
+
+const BATCH = { eps: 1e-5, momentum: 0.1, affine: true, trackRunningStats: true };
+const INSTANCE = { ...BATCH, affine: false, trackRunningStats: false };
+
+abstract class BatchNorm extends RunningNorm {
+  #batches = 0;
+
+  constructor(ranks: readonly number[], numFeatures: number, options: BatchNormOptions) {
+    super(ranks, numFeatures, { ...BATCH, ...options });
+  }
+
+  override forward(input: Tensor): Tensor {
+    this.checkInput(input);
+    const training = this.training || this.runningMean === null;
+    let momentum = this.momentum ?? 0;
+    if (this.training && this.numBatchesTracked !== null) {
+      const count = this.numBatchesTracked;
+      noGrad(() => count.add_(1));
+      this.#batches++;
+      // Without a momentum the running statistics are means over all batches.
+      if (this.momentum === null) momentum = 1 / this.#batches;
+    }
+    const [mean, variance] =
+      !this.training || this.trackRunningStats ? [this.runningMean, this.runningVar] : [null, null];
+    return batchNorm(input, mean, variance, this.weight, this.bias, training, momentum, this.eps);
+  }
+}
+
+/** Batch norm of [n, c] or [n, c, l]. */
+export class BatchNorm1d extends BatchNorm {
+  constructor(numFeatures: number, options: BatchNormOptions = {}) {
+    super([2, 3], numFeatures, options);
+  }
+}
+
+/** Batch norm of [n, c, h, w]. */
+export class BatchNorm2d extends BatchNorm {
+  constructor(numFeatures: number, options: BatchNormOptions = {}) {
+    super([4], numFeatures, options);
+  }
+}
+
+/** Batch norm of [n, c, d, h, w]. */
+export class BatchNorm3d extends BatchNorm {
+  constructor(numFeatures: number, options: BatchNormOptions = {}) {
+    super([5], numFeatures, options);
+  }
+}
+
+abstract class InstanceNorm extends RunningNorm {
+  readonly #rank: number;
+
+  constructor(rank: number, numFeatures: number, options: BatchNormOptions) {
+    super([rank + 1, rank + 2], numFeatures, { ...INSTANCE, ...options });
+    this.#rank = rank;
+  }
+
+  override forward(input: Tensor): Tensor {
+    this.checkInput(input);
+    const batched = input.dim() === this.#rank + 2 ? input : input.unsqueeze(0);
+    const { runningMean, runningVar, weight, bias, eps } = this;
+    const useInputStats = this.training || !this.trackRunningStats;
+    const out = instanceNorm(batched, {
+      runningMean,
+      runningVar,
+      weight,
+      bias,
+      useInputStats,
+      momentum: this.momentum ?? 0,
+      eps,
+    });
+    return input.dim() === this.#rank + 2 ? out : out.squeeze(0);
+  }
+}
+
+/** Instance norm of [n, c, l] or [c, l]. */
+export class InstanceNorm1d extends InstanceNorm {
+  constructor(numFeatures: number, options: BatchNormOptions = {}) {
+    super(1, numFeatures, options);
+  }
+}
+
+/** Instance norm of [n, c, h, w] or [c, h, w]. */
+export class InstanceNorm2d extends InstanceNorm {
+  constructor(numFeatures: number, options: BatchNormOptions = {}) {
+    super(2, numFeatures, options);
+  }
+}
+
+/** Instance norm of [n, c, d, h, w] or [c, d, h, w]. */
+export class InstanceNorm3d extends InstanceNorm {
+  constructor(numFeatures: number, options: BatchNormOptions = {}) {
+    super(3, numFeatures, options);
+  }
+}
+
+/** Normalises over the trailing dimensions `normalizedShape`. */
+export class LayerNorm extends Module {
+  readonly normalizedShape: readonly number[];
+  readonly eps: number;
+  weight: Parameter | null;
+  bias: Parameter | null;
+
+  constructor(
+    normalizedShape: number | readonly number[],
+    options: { eps?: number; elementwiseAffine?: boolean; bias?: boolean } & FactoryOptions = {},
+  ) {
+    super();
+    this.normalizedShape = typeof normalizedShape === "number" ? [normalizedShape] : [...normalizedShape];
+    this.eps = options.eps ?? 1e-5;
+    const affine = options.elementwiseAffine ?? true;
+    this.weight = affine ? blank(this.normalizedShape, options) : null;
+    this.bias = affine && (options.bias ?? true) ? blank(this.normalizedShape, options) : null;
+    if (this.weight !== null) ones_(this.weight);
+    if (this.bias !== null) zeros_(this.bias);
+  }
+
+  override forward(input: Tensor): Tensor {
+    return layerNorm(input, this.normalizedShape, this.weight, this.bias, this.eps);
+  }
+
+  override extraRepr(): string {
+    return `${shown(this.normalizedShape)}, eps=${shown(this.eps)}, elementwise_affine=${shown(this.weight !== null)}`;
+  }
+}
+
+/** Divides by the root mean square over the trailing dimensions `normalizedShape`. */
+export class RMSNorm extends Module {
+  readonly normalizedShape: readonly number[];
+  readonly eps: number | null;
+  weight: Parameter | null;
+
+  constructor(
+    normalizedShape: number | readonly number[],
+    options: { eps?: number | null; elementwiseAffine?: boolean } & FactoryOptions = {},
+  ) {
+    super();
+    this.normalizedShape = typeof normalizedShape === "number" ? [normalizedShape] : [...normalizedShape];
+    this.eps = options.eps ?? null;
+    this.weight = (options.elementwiseAffine ?? true) ? blank(this.normalizedShape, options) : null;
+    if (this.weight !== null) ones_(this.weight);
+  }
+
+  override forward(input: Tensor): Tensor {
+    return rmsNorm(input, this.normalizedShape, this.weight, this.eps);
+  }
+
+  override extraRepr(): string {
+    return `${shown(this.normalizedShape)}, eps=${shown(this.eps)}, elementwise_affine=${shown(this.weight !== null)}`;
+  }
+}
+
+/** Normalises groups of channels of each sample. */
+export class GroupNorm extends Module {
+  readonly numGroups: number;
+  readonly numChannels: number;
+  readonly eps: number;
+  weight: Parameter | null;
+  bias: Parameter | null;
+
+  constructor(
+    numGroups: number,
+    numChannels: number,
+    options: { eps?: number; affine?: boolean } & FactoryOptions = {},
+  ) {
+    super();
+    if (numChannels % numGroups !== 0)
+      throw new ShapeError(`GroupNorm: ${numChannels} channels cannot be divided into ${numGroups} groups`);
+    this.numGroups = numGroups;
+    this.numChannels = numChannels;
+    this.eps = options.eps ?? 1e-5;
+    const affine = options.affine ?? true;
+    this.weight = affine ? blank([numChannels], options) : null;
+    this.bias = affine ? blank([numChannels], options) : null;
+    if (this.weight !== null) ones_(this.weight);
+    if (this.bias !== null) zeros_(this.bias);
+  }
+
+  override forward(input: Tensor): Tensor {
+    return groupNorm(input, this.numGroups, this.weight, this.bias, this.eps);
+  }
+
+  override extraRepr(): string {
+    return `${this.numGroups}, ${this.numChannels}, eps=${shown(this.eps)}, affine=${shown(this.weight !== null)}`;
+  }
+}
+
+/** `F.localResponseNorm` as a layer. */
+export class LocalResponseNorm extends Module {
+  readonly size: number;
+  readonly options: Readonly<{ alpha?: number; beta?: number; k?: number }>;
+  constructor(size: number, options: LocalResponseNorm["options"] = {}) {
+    super();
+    this.size = size;
+    this.options = options;
+  }
+  override forward(input: Tensor): Tensor {
+    return localResponseNorm(input, { size: this.size, ...this.options });
+  }
+  override extraRepr(): string {
+    const { alpha = 1e-4, beta = 0.75, k = 1 } = this.options;
+    return `${this.size}, alpha=${shown(alpha)}, beta=${beta}, k=${k.toFixed(1)}`;
+  }
+}

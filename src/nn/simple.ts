@@ -1,0 +1,342 @@
+/** Layers that are a function with its options: activations, dropout, pooling. */
+
+import { unary } from "../ops/elementwise.ts";
+import * as drop from "../ops/composite/dropout.ts";
+import * as pools from "../ops/composite/pool.ts";
+import { pixelShuffle, pixelUnshuffle } from "../ops/composite/interpolate.ts";
+import { pad } from "../ops/composite/pad.ts";
+import { logSoftmax, softmax } from "../ops/composite/softmax.ts";
+import type { PerDim } from "../ops/conv.ts";
+import type { Tensor } from "../tensor.ts";
+import { shown } from "./linear.ts";
+import { Module } from "./module.ts";
+
+/** `max(x, 0)`. */
+export class ReLU extends Module {
+  override forward(input: Tensor): Tensor {
+    return unary("relu", input);
+  }
+}
+
+/** `x * Phi(x)`; `approximate: "tanh"` for the usual approximation. */
+export class GELU extends Module {
+  readonly approximate: "none" | "tanh";
+  constructor(options: { approximate?: "none" | "tanh" } = {}) {
+    super();
+    this.approximate = options.approximate ?? "none";
+  }
+  override forward(input: Tensor): Tensor {
+    return unary(this.approximate === "none" ? "gelu" : "geluTanh", input);
+  }
+  override extraRepr(): string {
+    return `approximate='${this.approximate}'`;
+  }
+}
+
+/** `x * sigmoid(x)`. */
+export class SiLU extends Module {
+  override forward(input: Tensor): Tensor {
+    return unary("silu", input);
+  }
+}
+
+/** `1 / (1 + exp(-x))`. */
+export class Sigmoid extends Module {
+  override forward(input: Tensor): Tensor {
+    return input.sigmoid();
+  }
+}
+
+/** The hyperbolic tangent. */
+export class Tanh extends Module {
+  override forward(input: Tensor): Tensor {
+    return input.tanh();
+  }
+}
+
+/** `x` where it is positive, else `negativeSlope * x`. */
+export class LeakyReLU extends Module {
+  readonly negativeSlope: number;
+  constructor(negativeSlope = 0.01) {
+    super();
+    this.negativeSlope = negativeSlope;
+  }
+  override forward(input: Tensor): Tensor {
+    return input.gt(0).where(input, input.mul(this.negativeSlope));
+  }
+  override extraRepr(): string {
+    return `negative_slope=${this.negativeSlope}`;
+  }
+}
+
+/** Softmax along `dim`. */
+export class Softmax extends Module {
+  readonly alongDim: number;
+  constructor(dim: number) {
+    super();
+    this.alongDim = dim;
+  }
+  override forward(input: Tensor): Tensor {
+    return softmax(input, this.alongDim);
+  }
+  override extraRepr(): string {
+    return `dim=${this.alongDim}`;
+  }
+}
+
+/** Logarithm of the softmax along `dim`. */
+export class LogSoftmax extends Module {
+  readonly alongDim: number;
+  constructor(dim: number) {
+    super();
+    this.alongDim = dim;
+  }
+  override forward(input: Tensor): Tensor {
+    return logSoftmax(input, this.alongDim);
+  }
+  override extraRepr(): string {
+    return `dim=${this.alongDim}`;
+  }
+}
+
+abstract class DropoutBase extends Module {
+  readonly p: number;
+  readonly inplace: boolean;
+  readonly #apply: typeof drop.dropout;
+  constructor(apply: typeof drop.dropout, p: number, options: { inplace?: boolean }) {
+    super();
+    this.p = p;
+    this.inplace = options.inplace ?? false;
+    this.#apply = apply;
+  }
+  override forward(input: Tensor): Tensor {
+    return this.#apply(input, this.p, this.training, this.inplace);
+  }
+  override extraRepr(): string {
+    return `p=${this.p}, inplace=${shown(this.inplace)}`;
+  }
+}
+
+/** Zeroes elements with probability `p` in training. */
+export class Dropout extends DropoutBase {
+  constructor(p = 0.5, options: { inplace?: boolean } = {}) {
+    super(drop.dropout, p, options);
+  }
+}
+/** Zeroes whole channels of [n, c, l] in training. */
+export class Dropout1d extends DropoutBase {
+  constructor(p = 0.5, options: { inplace?: boolean } = {}) {
+    super(drop.dropout1d, p, options);
+  }
+}
+/** Zeroes whole channels of [n, c, h, w] in training. */
+export class Dropout2d extends DropoutBase {
+  constructor(p = 0.5, options: { inplace?: boolean } = {}) {
+    super(drop.dropout2d, p, options);
+  }
+}
+/** Zeroes whole channels of [n, c, d, h, w] in training. */
+export class Dropout3d extends DropoutBase {
+  constructor(p = 0.5, options: { inplace?: boolean } = {}) {
+    super(drop.dropout3d, p, options);
+  }
+}
+/** Dropout for SELU networks. */
+export class AlphaDropout extends DropoutBase {
+  constructor(p = 0.5, options: { inplace?: boolean } = {}) {
+    super(drop.alphaDropout, p, options);
+  }
+}
+
+/** Options of the layers of maximum pooling. */
+export interface MaxPoolOptions {
+  stride?: PerDim;
+  padding?: PerDim;
+  dilation?: PerDim;
+  ceilMode?: boolean;
+}
+
+abstract class MaxPool extends Module {
+  readonly kernelSize: PerDim;
+  readonly options: MaxPoolOptions;
+  readonly #pool: typeof pools.maxPool1d;
+  constructor(pool: typeof pools.maxPool1d, kernelSize: PerDim, options: MaxPoolOptions) {
+    super();
+    this.kernelSize = kernelSize;
+    this.options = options;
+    this.#pool = pool;
+  }
+  override forward(input: Tensor): Tensor {
+    return this.#pool(input, { kernelSize: this.kernelSize, ...this.options });
+  }
+  /** The maxima and their indices, for `F.maxUnpool`. */
+  withIndices(input: Tensor): pools.OutputIndices {
+    return this.#pool(input, { kernelSize: this.kernelSize, ...this.options, returnIndices: true });
+  }
+  override extraRepr(): string {
+    const { stride = this.kernelSize, padding = 0, dilation = 1, ceilMode = false } = this.options;
+    return `kernel_size=${shown(this.kernelSize)}, stride=${shown(stride)}, padding=${shown(padding)}, dilation=${shown(dilation)}, ceil_mode=${shown(ceilMode)}`;
+  }
+}
+
+/** `F.maxPool1d` as a layer. */
+export class MaxPool1d extends MaxPool {
+  constructor(kernelSize: PerDim, options: MaxPoolOptions = {}) {
+    super(pools.maxPool1d, kernelSize, options);
+  }
+}
+/** `F.maxPool2d` as a layer. */
+export class MaxPool2d extends MaxPool {
+  constructor(kernelSize: PerDim, options: MaxPoolOptions = {}) {
+    super(pools.maxPool2d, kernelSize, options);
+  }
+}
+/** `F.maxPool3d` as a layer. */
+export class MaxPool3d extends MaxPool {
+  constructor(kernelSize: PerDim, options: MaxPoolOptions = {}) {
+    super(pools.maxPool3d, kernelSize, options);
+  }
+}
+
+/** Options of the layers of mean pooling. */
+export interface AvgPoolOptions {
+  stride?: PerDim;
+  padding?: PerDim;
+  ceilMode?: boolean;
+  countIncludePad?: boolean;
+}
+
+abstract class AvgPool extends Module {
+  readonly kernelSize: PerDim;
+  readonly options: AvgPoolOptions;
+  readonly #pool: typeof pools.avgPool1d;
+  constructor(pool: typeof pools.avgPool1d, kernelSize: PerDim, options: AvgPoolOptions) {
+    super();
+    this.kernelSize = kernelSize;
+    this.options = options;
+    this.#pool = pool;
+  }
+  override forward(input: Tensor): Tensor {
+    return this.#pool(input, { kernelSize: this.kernelSize, ...this.options });
+  }
+  override extraRepr(): string {
+    const { stride = this.kernelSize, padding = 0 } = this.options;
+    return `kernel_size=${shown(this.kernelSize)}, stride=${shown(stride)}, padding=${shown(padding)}`;
+  }
+}
+
+/** `F.avgPool1d` as a layer. */
+export class AvgPool1d extends AvgPool {
+  constructor(kernelSize: PerDim, options: AvgPoolOptions = {}) {
+    super(pools.avgPool1d, kernelSize, options);
+  }
+}
+/** `F.avgPool2d` as a layer. */
+export class AvgPool2d extends AvgPool {
+  constructor(kernelSize: PerDim, options: AvgPoolOptions & { divisorOverride?: number } = {}) {
+    super(pools.avgPool2d, kernelSize, options);
+  }
+}
+/** `F.avgPool3d` as a layer. */
+export class AvgPool3d extends AvgPool {
+  constructor(kernelSize: PerDim, options: AvgPoolOptions & { divisorOverride?: number } = {}) {
+    super(pools.avgPool3d, kernelSize, options);
+  }
+}
+
+abstract class AdaptivePool extends Module {
+  readonly outputSize: pools.OutputSize;
+  readonly #pool: (input: Tensor, outputSize: pools.OutputSize) => Tensor;
+  constructor(pool: (input: Tensor, outputSize: pools.OutputSize) => Tensor, outputSize: pools.OutputSize) {
+    super();
+    this.outputSize = outputSize;
+    this.#pool = pool;
+  }
+  override forward(input: Tensor): Tensor {
+    return this.#pool(input, this.outputSize);
+  }
+  override extraRepr(): string {
+    return `output_size=${shown(this.outputSize)}`;
+  }
+}
+
+/** `F.adaptiveAvgPool1d` as a layer. */
+export class AdaptiveAvgPool1d extends AdaptivePool {
+  constructor(outputSize: pools.OutputSize) {
+    super(pools.adaptiveAvgPool1d, outputSize);
+  }
+}
+/** `F.adaptiveAvgPool2d` as a layer. */
+export class AdaptiveAvgPool2d extends AdaptivePool {
+  constructor(outputSize: pools.OutputSize) {
+    super(pools.adaptiveAvgPool2d, outputSize);
+  }
+}
+/** `F.adaptiveAvgPool3d` as a layer. */
+export class AdaptiveAvgPool3d extends AdaptivePool {
+  constructor(outputSize: pools.OutputSize) {
+    super(pools.adaptiveAvgPool3d, outputSize);
+  }
+}
+/** `F.adaptiveMaxPool1d` as a layer. */
+export class AdaptiveMaxPool1d extends AdaptivePool {
+  constructor(outputSize: pools.OutputSize) {
+    super((x, size) => pools.adaptiveMaxPool1d(x, size), outputSize);
+  }
+}
+/** `F.adaptiveMaxPool2d` as a layer. */
+export class AdaptiveMaxPool2d extends AdaptivePool {
+  constructor(outputSize: pools.OutputSize) {
+    super((x, size) => pools.adaptiveMaxPool2d(x, size), outputSize);
+  }
+}
+/** `F.adaptiveMaxPool3d` as a layer. */
+export class AdaptiveMaxPool3d extends AdaptivePool {
+  constructor(outputSize: pools.OutputSize) {
+    super((x, size) => pools.adaptiveMaxPool3d(x, size), outputSize);
+  }
+}
+
+/** `F.pixelShuffle` as a layer. */
+export class PixelShuffle extends Module {
+  readonly upscaleFactor: number;
+  constructor(upscaleFactor: number) {
+    super();
+    this.upscaleFactor = upscaleFactor;
+  }
+  override forward(input: Tensor): Tensor {
+    return pixelShuffle(input, this.upscaleFactor);
+  }
+  override extraRepr(): string {
+    return `upscale_factor=${this.upscaleFactor}`;
+  }
+}
+/** `F.pixelUnshuffle` as a layer. */
+export class PixelUnshuffle extends Module {
+  readonly downscaleFactor: number;
+  constructor(downscaleFactor: number) {
+    super();
+    this.downscaleFactor = downscaleFactor;
+  }
+  override forward(input: Tensor): Tensor {
+    return pixelUnshuffle(input, this.downscaleFactor);
+  }
+  override extraRepr(): string {
+    return `downscale_factor=${this.downscaleFactor}`;
+  }
+}
+
+/** Zeros around the last two dimensions: one number, or [left, right, top, bottom]. */
+export class ZeroPad2d extends Module {
+  readonly sides: readonly number[];
+  constructor(padding: number | readonly number[]) {
+    super();
+    this.sides = typeof padding === "number" ? [padding, padding, padding, padding] : [...padding];
+  }
+  override forward(input: Tensor): Tensor {
+    return pad(input, this.sides);
+  }
+  override extraRepr(): string {
+    return shown(this.sides);
+  }
+}

@@ -1,0 +1,574 @@
+/** `tg.optim.lrScheduler`: learning rates that change from epoch to epoch. */
+
+import { ArgumentError } from "../errors.ts";
+
+/** What a scheduler changes: the groups of an optimiser. */
+export interface Scheduled {
+  readonly paramGroups: readonly { lr: number }[];
+}
+
+type Group = { lr: number; initialLr?: number; momentum?: number; betas?: readonly [number, number] };
+
+/** Base of the schedulers: `step()` once an epoch, behind the optimiser's. */
+export abstract class LRScheduler {
+  readonly optimizer: Scheduled;
+  /** Learning rates of the groups before any schedule. */
+  readonly baseLrs: number[];
+  /** Epochs so far. */
+  lastEpoch = -1;
+  #last: number[] = [];
+
+  constructor(optimizer: Scheduled) {
+    if (!Array.isArray(optimizer?.paramGroups)) throw new ArgumentError("a scheduler takes an optimiser");
+    this.optimizer = optimizer;
+    for (const group of this.groups) group.initialLr ??= group.lr;
+    this.baseLrs = this.groups.map((g) => g.initialLr!);
+  }
+
+  protected get groups(): readonly Group[] {
+    return this.optimizer.paramGroups;
+  }
+
+  /** The rate of a group for epoch `lastEpoch`, from its rate now. */
+  protected abstract rate(lr: number, base: number, group: number): number;
+
+  /** Goes on by one epoch. */
+  step(): void {
+    this.lastEpoch++;
+    this.set(this.groups.map((g, i) => this.rate(g.lr, this.baseLrs[i]!, i)));
+  }
+
+  protected set(rates: readonly number[]): void {
+    rates.forEach((lr, i) => (this.groups[i]!.lr = lr));
+    this.#last = [...rates];
+  }
+
+  /** The rates that were set last. */
+  getLastLr(): number[] {
+    return [...this.#last];
+  }
+
+  /** The numbers needed to go on later. */
+  stateDict(): Record<string, unknown> {
+    const state: Record<string, unknown> = { lastLr: [...this.#last] };
+    for (const [name, value] of Object.entries(this))
+      if (typeof value === "number" || (Array.isArray(value) && value.every((v) => typeof v === "number")))
+        state[name] = Array.isArray(value) ? [...value] : value;
+    return state;
+  }
+
+  /** Goes on from a state taken before. */
+  loadStateDict(state: Readonly<Record<string, unknown>>): void {
+    const { lastLr, ...rest } = state;
+    Object.assign(this, rest);
+    this.#last = [...(lastLr as number[])];
+  }
+}
+
+/** A function of the epoch, or one a group. */
+export type Lambda = ((epoch: number) => number) | readonly ((epoch: number) => number)[];
+
+function lambdas(name: string, given: Lambda, groups: number): ((epoch: number) => number)[] {
+  const list = typeof given === "function" ? new Array<(epoch: number) => number>(groups).fill(given) : [...given];
+  if (list.length !== groups) throw new ArgumentError(`${name}: expected ${groups} functions, got ${list.length}`);
+  return list;
+}
+
+/** The base rate times a function of the epoch. */
+export class LambdaLR extends LRScheduler {
+  readonly #lambdas: readonly ((epoch: number) => number)[];
+  constructor(optimizer: Scheduled, lrLambda: Lambda) {
+    super(optimizer);
+    this.#lambdas = lambdas("LambdaLR", lrLambda, this.groups.length);
+    this.step();
+  }
+  protected override rate(_: number, base: number, group: number): number {
+    return base * this.#lambdas[group]!(this.lastEpoch);
+  }
+}
+
+/** The rate times a function of the epoch, again and again. */
+export class MultiplicativeLR extends LRScheduler {
+  readonly #lambdas: readonly ((epoch: number) => number)[];
+  constructor(optimizer: Scheduled, lrLambda: Lambda) {
+    super(optimizer);
+    this.#lambdas = lambdas("MultiplicativeLR", lrLambda, this.groups.length);
+    this.step();
+  }
+  protected override rate(lr: number, _: number, group: number): number {
+    return this.lastEpoch > 0 ? lr * this.#lambdas[group]!(this.lastEpoch) : lr;
+  }
+}
+
+/** Times `gamma` every `stepSize` epochs. */
+export class StepLR extends LRScheduler {
+  stepSize: number;
+  gamma: number;
+  constructor(optimizer: Scheduled, stepSize: number, gamma = 0.1) {
+    super(optimizer);
+    this.stepSize = stepSize;
+    this.gamma = gamma;
+    this.step();
+  }
+  protected override rate(lr: number): number {
+    return this.lastEpoch === 0 || this.lastEpoch % this.stepSize !== 0 ? lr : lr * this.gamma;
+  }
+}
+
+/** Times `gamma` at each milestone. */
+export class MultiStepLR extends LRScheduler {
+  milestones: number[];
+  gamma: number;
+  constructor(optimizer: Scheduled, milestones: readonly number[], gamma = 0.1) {
+    super(optimizer);
+    this.milestones = [...milestones];
+    this.gamma = gamma;
+    this.step();
+  }
+  protected override rate(lr: number): number {
+    return lr * this.gamma ** this.milestones.filter((m) => m === this.lastEpoch).length;
+  }
+}
+
+/** Times `gamma` every epoch. */
+export class ExponentialLR extends LRScheduler {
+  gamma: number;
+  constructor(optimizer: Scheduled, gamma: number) {
+    super(optimizer);
+    this.gamma = gamma;
+    this.step();
+  }
+  protected override rate(lr: number): number {
+    return this.lastEpoch === 0 ? lr : lr * this.gamma;
+  }
+}
+
+/** Times `factor` for the first `totalIters` epochs. */
+export class ConstantLR extends LRScheduler {
+  factor: number;
+  totalIters: number;
+  constructor(optimizer: Scheduled, { factor = 1 / 3, totalIters = 5 }: { factor?: number; totalIters?: number } = {}) {
+    super(optimizer);
+    this.factor = factor;
+    this.totalIters = totalIters;
+    this.step();
+  }
+  protected override rate(lr: number): number {
+    if (this.lastEpoch === 0) return lr * this.factor;
+    return this.lastEpoch === this.totalIters ? lr / this.factor : lr;
+  }
+}
+
+/** A factor that goes from `startFactor` to `endFactor` in `totalIters` epochs. */
+export class LinearLR extends LRScheduler {
+  startFactor: number;
+  endFactor: number;
+  totalIters: number;
+  constructor(
+    optimizer: Scheduled,
+    {
+      startFactor = 1 / 3,
+      endFactor = 1,
+      totalIters = 5,
+    }: { startFactor?: number; endFactor?: number; totalIters?: number } = {},
+  ) {
+    super(optimizer);
+    if (!(startFactor > 0 && startFactor <= 1))
+      throw new ArgumentError(`LinearLR: startFactor must be above 0 and at most 1, got ${startFactor}`);
+    this.startFactor = startFactor;
+    this.endFactor = endFactor;
+    this.totalIters = totalIters;
+    this.step();
+  }
+  protected override rate(lr: number): number {
+    const { startFactor: start, totalIters: total, lastEpoch: e } = this;
+    if (e === 0) return lr * start;
+    if (e > total) return lr;
+    const rise = this.endFactor - start;
+    return lr * (1 + rise / (total * start + (e - 1) * rise));
+  }
+}
+
+/** Down to zero in `totalIters` epochs, as a power of what is left. */
+export class PolynomialLR extends LRScheduler {
+  totalIters: number;
+  power: number;
+  constructor(optimizer: Scheduled, { totalIters = 5, power = 1 }: { totalIters?: number; power?: number } = {}) {
+    super(optimizer);
+    this.totalIters = totalIters;
+    this.power = power;
+    this.step();
+  }
+  protected override rate(lr: number): number {
+    const { totalIters: total, lastEpoch: e } = this;
+    if (e === 0 || e > total) return lr;
+    return lr * ((1 - e / total) / (1 - (e - 1) / total)) ** this.power;
+  }
+}
+
+/** Half a cosine wave from the base rate to `etaMin` in `tMax` epochs (Loshchilov and Hutter, 2017). */
+export class CosineAnnealingLR extends LRScheduler {
+  tMax: number;
+  etaMin: number;
+  constructor(optimizer: Scheduled, tMax: number, etaMin = 0) {
+    super(optimizer);
+    this.tMax = tMax;
+    this.etaMin = etaMin;
+    this.step();
+  }
+  protected override rate(lr: number, base: number): number {
+    const { tMax, etaMin, lastEpoch: e } = this;
+    if (e === 0) return lr;
+    if ((((e - 1 - tMax) % (2 * tMax)) + 2 * tMax) % (2 * tMax) === 0)
+      return lr + ((base - etaMin) * (1 - Math.cos(Math.PI / tMax))) / 2;
+    const ratio = (1 + Math.cos((Math.PI * e) / tMax)) / (1 + Math.cos((Math.PI * (e - 1)) / tMax));
+    return ratio * (lr - etaMin) + etaMin;
+  }
+}
+
+/** Cosine annealing that starts anew after `t0` epochs, each time `tMult` times as long. */
+export class CosineAnnealingWarmRestarts extends LRScheduler {
+  length: number;
+  current = -1;
+  tMult: number;
+  etaMin: number;
+  constructor(optimizer: Scheduled, t0: number, { tMult = 1, etaMin = 0 }: { tMult?: number; etaMin?: number } = {}) {
+    super(optimizer);
+    if (!Number.isInteger(t0) || t0 < 1 || !Number.isInteger(tMult) || tMult < 1)
+      throw new ArgumentError(
+        `CosineAnnealingWarmRestarts: t0 and tMult must be positive integers, got ${t0} and ${tMult}`,
+      );
+    this.length = t0;
+    this.tMult = tMult;
+    this.etaMin = etaMin;
+    this.step();
+  }
+  override step(): void {
+    this.current++;
+    if (this.current >= this.length) {
+      this.current -= this.length;
+      this.length *= this.tMult;
+    }
+    super.step();
+  }
+  protected override rate(_: number, base: number): number {
+    return this.etaMin + ((base - this.etaMin) * (1 + Math.cos((Math.PI * this.current) / this.length))) / 2;
+  }
+}
+
+function cycled(groups: readonly Group[], set: (group: Group, index: number) => number): void {
+  groups.forEach((group, i) => {
+    const value = set(group, i);
+    if (group.betas !== undefined) group.betas = [value, group.betas[1]];
+    else group.momentum = value;
+  });
+}
+
+function checkMomentum(name: string, groups: readonly Group[]): void {
+  if (groups.some((g) => g.betas === undefined && g.momentum === undefined))
+    throw new ArgumentError(`${name}: the optimiser has neither momentum nor betas; set cycleMomentum: false`);
+}
+
+const list = (value: number | readonly number[], count: number): number[] =>
+  typeof value === "number" ? new Array<number>(count).fill(value) : [...value];
+
+/** Options of `OneCycleLR`, as in PyTorch. */
+export interface OneCycleOptions {
+  totalSteps?: number;
+  epochs?: number;
+  stepsPerEpoch?: number;
+  pctStart?: number;
+  annealStrategy?: "cos" | "linear";
+  cycleMomentum?: boolean;
+  baseMomentum?: number;
+  maxMomentum?: number;
+  divFactor?: number;
+  finalDivFactor?: number;
+  threePhase?: boolean;
+}
+
+/** Up to `maxLr` and down far below where it began, momentum the other way (Smith and Topin, 2018). `step()` once a batch. */
+export class OneCycleLR extends LRScheduler {
+  readonly totalSteps: number;
+  readonly #phases: readonly { end: number; lr: readonly [string, string]; momentum: readonly [number, number] }[];
+  readonly #points: readonly Record<string, number>[];
+  readonly #anneal: (from: number, to: number, share: number) => number;
+  readonly #cycles: boolean;
+
+  constructor(optimizer: Scheduled, maxLr: number | readonly number[], options: OneCycleOptions = {}) {
+    super(optimizer);
+    const { epochs = 0, stepsPerEpoch = 0, pctStart = 0.3, annealStrategy = "cos", cycleMomentum = true } = options;
+    const {
+      baseMomentum = 0.85,
+      maxMomentum = 0.95,
+      divFactor = 25,
+      finalDivFactor = 1e4,
+      threePhase = false,
+    } = options;
+    this.totalSteps = options.totalSteps ?? epochs * stepsPerEpoch;
+    if (!Number.isInteger(this.totalSteps) || this.totalSteps < 1)
+      throw new ArgumentError("OneCycleLR: give totalSteps, or epochs and stepsPerEpoch, as positive integers");
+    if (!(pctStart >= 0 && pctStart <= 1))
+      throw new ArgumentError(`OneCycleLR: pctStart must be from 0 to 1, got ${pctStart}`);
+    const total = this.totalSteps;
+    const [low, high] = [baseMomentum, maxMomentum];
+    this.#phases = threePhase
+      ? [
+          { end: pctStart * total - 1, lr: ["initial", "max"], momentum: [high, low] },
+          { end: 2 * pctStart * total - 2, lr: ["max", "initial"], momentum: [low, high] },
+          { end: total - 1, lr: ["initial", "min"], momentum: [high, high] },
+        ]
+      : [
+          { end: pctStart * total - 1, lr: ["initial", "max"], momentum: [high, low] },
+          { end: total - 1, lr: ["max", "min"], momentum: [low, high] },
+        ];
+    this.#points = list(maxLr, this.groups.length).map((max) => ({
+      initial: max / divFactor,
+      max,
+      min: max / divFactor / finalDivFactor,
+    }));
+    this.#anneal =
+      annealStrategy === "linear"
+        ? (from, to, share) => from + (to - from) * share
+        : (from, to, share) => to + ((from - to) / 2) * (1 + Math.cos(Math.PI * share));
+    this.#cycles = cycleMomentum;
+    if (cycleMomentum) checkMomentum("OneCycleLR", this.groups);
+    this.groups.forEach((g, i) => (g.initialLr = this.#points[i]!["initial"]!));
+    this.step();
+  }
+
+  protected override rate(_: number, __: number, group: number): number {
+    const e = this.lastEpoch;
+    if (e > this.totalSteps)
+      throw new ArgumentError(`OneCycleLR: tried to step ${e} times; the number of total steps is ${this.totalSteps}`);
+    let start = 0;
+    const last = this.#phases.length - 1;
+    for (const [i, { end, lr, momentum }] of this.#phases.entries()) {
+      if (e <= end || i === last) {
+        const share = (e - start) / (end - start);
+        const points = this.#points[group]!;
+        if (this.#cycles) cycled([this.groups[group]!], () => this.#anneal(...momentum, share));
+        return this.#anneal(points[lr[0]]!, points[lr[1]]!, share);
+      }
+      start = end;
+    }
+    throw new Error("OneCycleLR: no phase");
+  }
+}
+
+/** Options of `CyclicLR`, as in PyTorch. */
+export interface CyclicOptions {
+  stepSizeUp?: number;
+  stepSizeDown?: number | null;
+  mode?: "triangular" | "triangular2" | "exp_range";
+  gamma?: number;
+  scaleFn?: ((x: number) => number) | null;
+  scaleMode?: "cycle" | "iterations";
+  cycleMomentum?: boolean;
+  baseMomentum?: number;
+  maxMomentum?: number;
+}
+
+/** Up and down between two rates (Smith, 2017). `step()` once a batch. */
+export class CyclicLR extends LRScheduler {
+  readonly #max: readonly number[];
+  readonly #low: readonly number[];
+  readonly #options: Required<Omit<CyclicOptions, "scaleFn" | "stepSizeDown">> & {
+    scale: (x: number) => number;
+    down: number;
+  };
+
+  constructor(
+    optimizer: Scheduled,
+    baseLr: number | readonly number[],
+    maxLr: number | readonly number[],
+    options: CyclicOptions = {},
+  ) {
+    super(optimizer);
+    const { stepSizeUp = 2000, stepSizeDown = null, mode = "triangular", gamma = 1, scaleFn = null } = options;
+    const { cycleMomentum = true, baseMomentum = 0.8, maxMomentum = 0.9 } = options;
+    if (!["triangular", "triangular2", "exp_range"].includes(mode) && scaleFn === null)
+      throw new ArgumentError(`CyclicLR: mode must be "triangular", "triangular2" or "exp_range", got "${mode}"`);
+    const own = {
+      triangular: () => 1,
+      triangular2: (x: number) => 1 / 2 ** (x - 1),
+      exp_range: (x: number) => gamma ** x,
+    };
+    this.#options = {
+      stepSizeUp,
+      mode,
+      gamma,
+      scaleMode: scaleFn === null ? (mode === "exp_range" ? "iterations" : "cycle") : (options.scaleMode ?? "cycle"),
+      cycleMomentum,
+      baseMomentum,
+      maxMomentum,
+      scale: scaleFn ?? own[mode],
+      down: stepSizeDown ?? stepSizeUp,
+    };
+    this.#low = list(baseLr, this.groups.length);
+    this.#max = list(maxLr, this.groups.length);
+    if (cycleMomentum) checkMomentum("CyclicLR", this.groups);
+    this.groups.forEach((g, i) => (g.lr = g.initialLr = this.#low[i]!));
+    this.step();
+  }
+
+  protected override rate(_: number, __: number, group: number): number {
+    const { stepSizeUp, down, scale, scaleMode, cycleMomentum, baseMomentum, maxMomentum } = this.#options;
+    const total = stepSizeUp + down;
+    const cycle = Math.floor(1 + this.lastEpoch / total);
+    const x = 1 + this.lastEpoch / total - cycle;
+    const ratio = stepSizeUp / total;
+    const height = x <= ratio ? x / ratio : (x - 1) / (ratio - 1);
+    const by = height * scale(scaleMode === "cycle" ? cycle : this.lastEpoch);
+    if (cycleMomentum) cycled([this.groups[group]!], () => maxMomentum - (maxMomentum - baseMomentum) * by);
+    return this.#low[group]! + (this.#max[group]! - this.#low[group]!) * by;
+  }
+}
+
+/** Options of `ReduceLROnPlateau`, as in PyTorch. */
+export interface PlateauOptions {
+  mode?: "min" | "max";
+  factor?: number;
+  patience?: number;
+  threshold?: number;
+  thresholdMode?: "rel" | "abs";
+  cooldown?: number;
+  minLr?: number | readonly number[];
+  eps?: number;
+}
+
+/** Times `factor` when a measure has not become better for more than `patience` epochs: `step(await loss.item())`. */
+export class ReduceLROnPlateau {
+  readonly optimizer: Scheduled;
+  /** The best measure so far, epochs since, and epochs of cooldown left. */
+  best: number;
+  numBadEpochs = 0;
+  cooldownCounter = 0;
+  lastEpoch = 0;
+  readonly #options: Required<Omit<PlateauOptions, "minLr">> & { minLr: readonly number[] };
+
+  constructor(optimizer: Scheduled, options: PlateauOptions = {}) {
+    const {
+      mode = "min",
+      factor = 0.1,
+      patience = 10,
+      threshold = 1e-4,
+      thresholdMode = "rel",
+      cooldown = 0,
+      minLr = 0,
+      eps = 1e-8,
+    } = options;
+    if (!(factor < 1)) throw new ArgumentError(`ReduceLROnPlateau: factor should be below 1, got ${factor}`);
+    if (mode !== "min" && mode !== "max")
+      throw new ArgumentError(`ReduceLROnPlateau: mode must be "min" or "max", got "${String(mode)}"`);
+    this.optimizer = optimizer;
+    this.best = mode === "min" ? Infinity : -Infinity;
+    this.#options = {
+      mode,
+      factor,
+      patience,
+      threshold,
+      thresholdMode,
+      cooldown,
+      eps,
+      minLr: list(minLr, optimizer.paramGroups.length),
+    };
+  }
+
+  #isBetter(value: number): boolean {
+    const { mode, threshold, thresholdMode } = this.#options;
+    const sign = mode === "min" ? -1 : 1;
+    const bar = thresholdMode === "rel" ? this.best * (1 + sign * threshold) : this.best + sign * threshold;
+    return mode === "min" ? value < bar : value > bar;
+  }
+
+  /** Tells the measure of an epoch. */
+  step(metrics: number): void {
+    if (typeof metrics !== "number")
+      throw new ArgumentError("ReduceLROnPlateau: step takes a number; read a tensor with await t.item()");
+    const { patience, cooldown, factor, minLr, eps } = this.#options;
+    this.lastEpoch++;
+    if (this.#isBetter(metrics)) {
+      this.best = metrics;
+      this.numBadEpochs = 0;
+    } else this.numBadEpochs++;
+    if (this.cooldownCounter > 0) {
+      this.cooldownCounter--;
+      this.numBadEpochs = 0;
+    }
+    if (this.numBadEpochs <= patience) return;
+    this.optimizer.paramGroups.forEach((group, i) => {
+      const next = Math.max(group.lr * factor, minLr[i]!);
+      if (group.lr - next > eps) group.lr = next;
+    });
+    this.cooldownCounter = cooldown;
+    this.numBadEpochs = 0;
+  }
+
+  /** The numbers needed to go on later. */
+  stateDict(): Record<string, number> {
+    const { best, numBadEpochs, cooldownCounter, lastEpoch } = this;
+    return { best, numBadEpochs, cooldownCounter, lastEpoch };
+  }
+
+  /** Goes on from a state taken before. */
+  loadStateDict(state: Readonly<Record<string, number>>): void {
+    Object.assign(this, state);
+  }
+}
+
+/** One scheduler after the other: the next begins at each milestone. */
+export class SequentialLR {
+  readonly schedulers: readonly LRScheduler[];
+  readonly milestones: readonly number[];
+  lastEpoch = 0;
+
+  constructor(optimizer: Scheduled, schedulers: readonly LRScheduler[], milestones: readonly number[]) {
+    if (schedulers.length !== milestones.length + 1)
+      throw new ArgumentError(
+        `SequentialLR: expected one milestone fewer than schedulers, got ${milestones.length} and ${schedulers.length}`,
+      );
+    for (const s of schedulers)
+      if (s.optimizer !== optimizer) throw new ArgumentError("SequentialLR: the schedulers are of other optimisers");
+    this.schedulers = schedulers;
+    this.milestones = [...milestones];
+    // All but the first are taken back to before their first step.
+    for (const group of optimizer.paramGroups as readonly Group[]) group.lr = group.initialLr ?? group.lr;
+    for (const s of schedulers) s.lastEpoch--;
+    schedulers[0]!.step();
+  }
+
+  /** Goes on by one epoch. */
+  step(): void {
+    this.lastEpoch++;
+    const which = this.milestones.filter((m) => m <= this.lastEpoch).length;
+    const scheduler = this.schedulers[which]!;
+    if (which > 0 && this.milestones[which - 1] === this.lastEpoch) {
+      (scheduler.optimizer.paramGroups as readonly Group[]).forEach((g) => (g.lr = g.initialLr ?? g.lr));
+      scheduler.lastEpoch = -1;
+    }
+    scheduler.step();
+  }
+
+  /** The rates that were set last. */
+  getLastLr(): number[] {
+    return this.schedulers[0]!.optimizer.paramGroups.map((g) => g.lr);
+  }
+}
+
+/** Several schedulers at once, each changing what the one before left. */
+export class ChainedScheduler {
+  readonly schedulers: readonly LRScheduler[];
+  constructor(schedulers: readonly LRScheduler[]) {
+    if (schedulers.length === 0) throw new ArgumentError("ChainedScheduler: expected at least one scheduler");
+    this.schedulers = [...schedulers];
+  }
+  /** Goes on by one epoch. */
+  step(): void {
+    for (const s of this.schedulers) s.step();
+  }
+  /** The rates that were set last. */
+  getLastLr(): number[] {
+    return this.schedulers[this.schedulers.length - 1]!.getLastLr();
+  }
+}
