@@ -101,11 +101,12 @@ export type ViewKind = "view" | "no-grad-view" | "multi-output-view";
 /** The inside of a tensor. */
 export class Impl {
   readonly storage: Storage;
-  readonly shape: readonly number[];
-  readonly strides: readonly number[];
+  // Shape, strides and offset change only where a tensor is turned in place (`relayout`).
+  shape: readonly number[];
+  strides: readonly number[];
   readonly dtype: DType;
   /** Position of the first element in the storage. */
-  readonly storageOffset: number;
+  storageOffset: number;
 
   /** Set by the user on a leaf. */
   requiresGrad = false;
@@ -124,6 +125,9 @@ export class Impl {
   base: Tensor | null = null;
   replay: ((base: Tensor) => Tensor) | null = null;
   viewKind: ViewKind = "view";
+  /** How often a base was turned in place; and, of a view, how often its base had been when the view was made. */
+  layout = 0;
+  baseLayout = 0;
   seenVersion = 0;
   /** A name for graphs and messages. */
   name: string | null = null;

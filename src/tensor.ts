@@ -85,10 +85,9 @@ export class Tensor extends StatisticsMethods {
     return extreme("min", this, args);
   }
 
-  /** For a bool tensor as `condition.where(a, b)`, `a` where it is true, else `b`; for others PyTorch's `x.where(condition, other)`. */
+  /** PyTorch's `x.where(condition, other)`: `x` where the bool tensor is true, else `other`. A bool tensor may also be asked for the choice: `condition.where(a, b)`, unless `a` is bool itself. */
   where(this: Tensor, a: Operand, b: Operand): Tensor {
-    if (this.dtype !== "bool" && isTensor(a) && a.dtype === "bool") return compare.where(a, this, b);
-    return compare.where(this, a, b);
+    return isTensor(a) && a.dtype === "bool" ? compare.where(a, this, b) : compare.where(this, a, b);
   }
 
   /** Elements repeated along each dimension as often as given. */
@@ -123,7 +122,7 @@ export class Tensor extends StatisticsMethods {
     checkWritable("copy_", this);
     const from = isTensor(source) ? source : this.newFull([], source);
     const values = from.device === this.device ? from : from.to(this.device);
-    inPlaceRecorded("CopyBackwards", this, (before) => {
+    inPlaceRecorded("copy_", this, (before) => {
       const expanded = values.dim() <= this.dim() ? values.detach().expand([...this.shape]) : failCopy(this, values);
       const out = convertCopy(expanded, this.dtype);
       if (isFloat(this.dtype))
@@ -143,11 +142,20 @@ export class Tensor extends StatisticsMethods {
         throw new ShapeError(
           `fill_: only supports 0-dimension value tensor but got tensor with ${value.dim()} dimensions`,
         );
-      return this.copy_(value);
+      inPlaceRecorded("fill_", this, (before) => {
+        const out = convertCopy(value.detach().expand([...this.shape]), this.dtype);
+        if (isFloat(this.dtype))
+          record("FillBackward3", out, [
+            [before, [], (g) => g.zerosLike()],
+            [value, [], (g) => g.sum()],
+          ]);
+        return out;
+      });
+      return this;
     }
-    inPlaceRecorded("FillBackward0", this, (before) => {
+    inPlaceRecorded("fill_", this, (before) => {
       const out = before.detach().fullLike(value);
-      record("FillBackward0", out, [[before, [], (g) => g.zerosLike()]]);
+      record("FillBackward2", out, [[before, [], (g) => g.zerosLike()]]);
       return out;
     });
     return this;
@@ -155,7 +163,7 @@ export class Tensor extends StatisticsMethods {
 
   /** Writes zeros everywhere. */
   zero_(): this {
-    inPlaceRecorded("ZeroBackward0", this, (before) => {
+    inPlaceRecorded("zero_", this, (before) => {
       const out = before.detach().zerosLike();
       record("ZeroBackward0", out, [[before, [], (g) => g.zerosLike()]]);
       return out;
@@ -183,7 +191,7 @@ export class Tensor extends StatisticsMethods {
   /** Writes 1 with probability `p`, else 0. */
   bernoulli_(p = 0.5): this {
     const like = isFloat(this.dtype) ? this.detach() : this.detach().to("float32");
-    return this.#overwrite("BernoulliBackward0", () => random.bernoulli(like, p).to(this.dtype));
+    return this.#overwrite("BernoulliBackward2", () => random.bernoulli(like, p).to(this.dtype));
   }
 
   #overwrite(name: string, values: () => Tensor): this {

@@ -2,7 +2,7 @@
 
 import { setGrad } from "../base.ts";
 import { isFloat } from "../dtype.ts";
-import { ArgumentError, AutogradError, ShapeError } from "../errors.ts";
+import { ArgumentError, AutogradError, DeviceError, ShapeError } from "../errors.ts";
 import { realize } from "../graph/runtime.ts";
 import { coversWhole } from "../graph/node.ts";
 import { sameShape, showShape } from "../graph/view.ts";
@@ -80,7 +80,7 @@ class Walk {
     roots.forEach((root, i) => {
       const edge = this.#slotOf(root);
       this.#roots.push(edge);
-      this.#flow(edge, seeds[i]!);
+      this.#flow(edge, seeds[i]!, null, i);
     });
   }
 
@@ -167,7 +167,7 @@ class Walk {
     fn.edges.forEach((edge, i) => {
       if (edge === null) return;
       const g = below[i];
-      if (g != null && (this.#relevant === null || this.#relevant.has(edge.fn))) this.#flow(edge, g);
+      if (g != null && (this.#relevant === null || this.#relevant.has(edge.fn))) this.#flow(edge, g, fn, i);
       const left = this.#waiting.get(edge.fn)! - 1;
       this.#waiting.set(edge.fn, left);
       if (left === 0) this.#push(edge.fn);
@@ -175,10 +175,21 @@ class Walk {
   }
 
   /** Adds a gradient to what flows into an entry, reduced to the shape and cast to the dtype of its result. */
-  #flow(edge: Edge, grad: Tensor): void {
+  #flow(edge: Edge, grad: Tensor, from: GradFn | null, index: number): void {
     const meta = edge.fn.results[edge.nr]!;
     let g = grad;
-    if (!sameShape(g.shape, meta.shape)) g = g.sumToSize([...meta.shape]);
+    if (!sameShape(g.shape, meta.shape)) {
+      if (!expandsTo(meta.shape, g.shape))
+        throw new ShapeError(
+          `Function ${from?.name ?? "backward"} returned an invalid gradient at index ${index} - got ${showShape(g.shape)} ` +
+            `but expected shape compatible with ${showShape(meta.shape)}`,
+        );
+      g = g.sumToSize([...meta.shape]);
+    }
+    if (g.impl.backend !== meta.backend)
+      throw new DeviceError(
+        `Function ${from?.name ?? "backward"} returned an invalid gradient at index ${index} - expected device ${meta.backend.type} but got ${g.device}`,
+      );
     if (g.dtype !== meta.dtype) g = g.to(meta.dtype);
     let grads = this.#incoming.get(edge.fn);
     if (grads === undefined) this.#incoming.set(edge.fn, (grads = []));
@@ -273,6 +284,12 @@ class Walk {
     }
     return top;
   }
+}
+
+/** True if broadcasting takes `shape` to `target`. */
+function expandsTo(shape: readonly number[], target: readonly number[]): boolean {
+  const lead = target.length - shape.length;
+  return lead >= 0 && shape.every((n, d) => n === 1 || n === target[lead + d]);
 }
 
 function padded(grads: Grads, count: number): Grads {

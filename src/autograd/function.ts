@@ -71,6 +71,7 @@ export class Function {
   static apply<A extends readonly unknown[], R extends Result>(this: FunctionClass<A, R>, ...args: A): R {
     const ctx = new Context();
     const inputs = args.filter(isTensor);
+    ctx.needsInputGrad = args.map((a) => isTensor(a) && a.requiresGrad);
     const result = noGrad(() => this.forward(ctx, ...args));
     if (!needsTape(...inputs)) return result;
     const outs = (isTensor(result) ? [result] : [...result]).map((out) =>
@@ -94,11 +95,15 @@ export class Function {
           (g) => g ?? null,
         );
         while (list.length > args.length && list[list.length - 1] === null) list.pop();
-        if (list.length > args.length)
+        if (list.length !== args.length)
           throw new AutogradError(
-            `${fn.name}: backward gave ${list.length} gradients for ${args.length} arguments of forward`,
+            `function ${fn.name} returned an incorrect number of gradients (expected ${args.length}, got ${list.length}): ` +
+              `backward gives one for each argument of forward, null for those that need none`,
           );
-        while (list.length < args.length) list.push(null);
+        list.forEach((g, i) => {
+          if (g !== null && !isTensor(g))
+            throw new AutogradError(`function ${fn.name} returned something other than a Tensor or null at index ${i}`);
+        });
         return list;
       },
     });

@@ -9,7 +9,7 @@ import { checkEscape } from "../graph/trace.ts";
 import { contiguousView, isContiguous, numel, sameShape, showShape } from "../graph/view.ts";
 import { argOf, convertCopy } from "../ops/apply.ts";
 import type { Tensor } from "../tensor.ts";
-import { isGradEnabled } from "./mode.ts";
+import { isGradEnabled, isInferenceModeEnabled } from "./mode.ts";
 import { attach, currentGradFn, edgeOf, GradFn, metaOf, type Edge } from "./tape.ts";
 
 /**
@@ -26,6 +26,27 @@ export function inPlace(name: string, self: Tensor, compute: (before: Tensor) =>
     before.impl.storage.release();
     value.impl.storage.release();
   }
+  return self;
+}
+
+/**
+ * Makes `self` the view that `change` gives of it, as `transpose_` and its kin do: the storage stays, the handle sees it anew. Throws
+ * PyTorch's errors for leaves.
+ */
+export function relayout(name: string, self: Tensor, change: (x: Tensor) => Tensor): Tensor {
+  checkHistory(name, self);
+  const view = change(self).impl;
+  const { impl } = self;
+  impl.shape = view.shape;
+  impl.strides = view.strides;
+  impl.storageOffset = view.storageOffset;
+  if (impl.base === null) impl.layout++;
+  else impl.replay = view.replay;
+  if (view.gradFn !== null) {
+    impl.gradFn = view.gradFn;
+    impl.outputNr = view.outputNr;
+  } else if (impl.gradFn === null) impl.accumulator = null;
+  impl.seenVersion = ++impl.storage.version;
   return self;
 }
 
@@ -46,9 +67,19 @@ export function frozen(self: Tensor): Tensor {
   return wrap(copy);
 }
 
-/** Fails where PyTorch refuses to write. */
-export function checkWritable(name: string, self: Tensor): void {
+/** Fails where PyTorch refuses to change a tensor because of its place on the tape. */
+function checkHistory(name: string, self: Tensor): void {
   const { impl } = self;
+  if (impl.inference && !isInferenceModeEnabled())
+    throw new AutogradError(
+      `${name}: Inplace update to inference tensor outside InferenceMode is not allowed. ` +
+        `You can make a clone to get a normal tensor before doing inplace update.`,
+    );
+  if (impl.base !== null && impl.baseLayout !== impl.base.impl.layout)
+    throw new AutogradError(
+      `${name}: this view's base was transposed or squeezed in place after the view was made, so that it is no longer known where ` +
+        `in the base the view lies. Make the view again.`,
+    );
   if (isGradEnabled()) {
     if (impl.requiresGrad && impl.base === null && impl.gradFn === null)
       throw new AutogradError(
@@ -60,16 +91,30 @@ export function checkWritable(name: string, self: Tensor): void {
         `${name}: a view of a leaf Variable that requires grad is being used in an in-place operation. ` +
           `Clone the leaf first, or do it under noGrad().`,
       );
-    if (impl.base !== null && impl.viewKind !== "view" && (self.requiresGrad || impl.base.requiresGrad))
-      throw new AutogradError(
-        impl.viewKind === "multi-output-view"
-          ? `${name}: Output ${impl.outputNr} of ${self.gradFn?.name ?? "a view"} is a view and is being modified inplace. This view is the output ` +
-              `of a function that returns multiple views. Such functions do not allow the output views to be modified inplace. ` +
-              `You should replace the inplace operation by an out-of-place one.`
-          : `${name}: A view was created in no_grad mode and is being modified inplace with grad mode enabled. ` +
-              `Create the view outside noGrad(), or change it inside.`,
-      );
+    if (impl.base !== null && (self.requiresGrad || impl.base.requiresGrad)) checkViewKind(name, self);
   }
+}
+
+/** Fails for views whose history cannot be rewritten. */
+function checkViewKind(name: string, self: Tensor): void {
+  const { impl } = self;
+  if (impl.viewKind === "multi-output-view")
+    throw new AutogradError(
+      `${name}: Output ${impl.outputNr} of ${self.gradFn?.name ?? "a view"} is a view and is being modified inplace. This view is the output ` +
+        `of a function that returns multiple views. Such functions do not allow the output views to be modified inplace. ` +
+        `You should replace the inplace operation by an out-of-place one.`,
+    );
+  if (impl.viewKind === "no-grad-view")
+    throw new AutogradError(
+      `${name}: A view was created in no_grad mode and is being modified inplace with grad mode enabled. ` +
+        `Create the view outside noGrad(), or change it inside.`,
+    );
+}
+
+/** Fails where PyTorch refuses to write. */
+export function checkWritable(name: string, self: Tensor): void {
+  checkHistory(name, self);
+  const { impl } = self;
   if (numel(impl.shape) === 0) return;
   for (let d = 0; d < impl.shape.length; d++)
     if (impl.strides[d] === 0 && impl.shape[d]! > 1)
@@ -94,6 +139,7 @@ function assign(name: string, self: Tensor, value: Tensor): void {
       );
     written = convertCopy(value, impl.dtype);
   }
+  if (value.gradFn !== null && impl.base !== null) checkViewKind(name, self);
   writeStorage(self, written);
   const fn = value.gradFn;
   if (fn === null) {
@@ -148,6 +194,7 @@ function rebase(base: Tensor, fn: GradFn, replay: (base: Tensor) => Tensor): voi
     name: "CopySlices",
     edges: [before, ...fn.edges.slice(1)],
     results: [metaOf(base)],
+    inner: fn,
     apply: ([g], _saved, needed) => {
       if (g == null) return fn.edges.map(() => null);
       const all = g.expand(shape).clone();

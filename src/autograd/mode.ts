@@ -41,10 +41,12 @@ function enter(mode: Mode): ModeGuard {
     if (!open) return;
     open = false;
     if (frames[frames.length - 1] !== frame) {
+      // Unwind to where the outer mode began, so that the process is left in a sane state; the inner one then finds itself gone.
       const at = frames.indexOf(frame);
-      // Unwind to where this mode began, so that the process is left in a sane state.
-      current = frame.before;
-      if (at >= 0) frames.splice(at);
+      if (at >= 0) {
+        current = frame.before;
+        frames.splice(at);
+      }
       throw new AutogradError(
         "grad modes overlap: one began inside another and ended after it. The mode belongs to the whole program, so two asynchronous " +
           "functions under noGrad, enableGrad or inferenceMode must not run interleaved: await the first before starting the second.",

@@ -60,6 +60,10 @@ export class GradFn {
   site: string | null = null;
   /** Called when the saved values are let go. */
   readonly #onRelease: (() => void) | null;
+  /** The entry that runs inside this one (of `CopySlices`), whose saved values count as this one's. */
+  readonly #inner: GradFn | null;
+  /** True if PyTorch saves something where this library needs not (a number as an operand), so that it runs only once, too. */
+  readonly #once: boolean;
 
   /** @internal */
   constructor(options: {
@@ -70,11 +74,15 @@ export class GradFn {
     apply: (grads: Grads, saved: readonly Tensor[], needed: readonly boolean[]) => Grads;
     variable?: Tensor;
     onRelease?: () => void;
+    inner?: GradFn;
+    once?: boolean;
   }) {
     this.name = options.name;
     this.edges = options.edges;
     this.results = options.results;
-    this.saved = options.saved ?? [];
+    this.#inner = options.inner ?? null;
+    this.saved = this.#inner === null ? (options.saved ?? []) : this.#inner.saved;
+    this.#once = options.once ?? false;
     this.#apply = options.apply;
     this.#onRelease = options.onRelease ?? null;
     this.variable = options.variable ?? null;
@@ -95,18 +103,18 @@ export class GradFn {
           `in ${this.name}. Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). ` +
           `Specify { retainGraph: true } if you need to backward through the graph a second time or if you need to access saved tensors after calling backward.`,
       );
-    return this.#apply(
-      grads,
-      this.saved.map((s) => s.unpack(this)),
-      needed,
-    );
+    return this.#apply(grads, this.#inner === null ? this.saved.map((s) => s.unpack(this)) : [], needed);
   }
 
   /** Lets go of the saved values. Entries that saved nothing can run again, as in PyTorch. @internal */
   release(): void {
-    if (this.saved === null || this.saved.length === 0) return;
-    this.saved = null;
-    this.#onRelease?.();
+    if (this.saved !== null && (this.saved.length > 0 || this.#once)) {
+      this.saved = null;
+      this.#onRelease?.();
+    }
+    if (this.#inner === null) return;
+    this.#inner.release();
+    this.saved = this.#inner.saved;
   }
 
   /** The name in angle brackets. */
@@ -147,6 +155,10 @@ export class SavedTensor {
   readonly #resultNr: number;
 
   constructor(tensor: Tensor, resultNr: number) {
+    if (tensor.impl.inference)
+      throw new AutogradError(
+        "Inference tensors cannot be saved for backward. To work around you can make a clone to get a normal tensor and use it in autograd.",
+      );
     const hooks = savedHooks[savedHooks.length - 1] ?? null;
     this.#version = tensor.impl.storage.version;
     this.#resultNr = resultNr;
@@ -225,25 +237,25 @@ export function metaOf(tensor: Tensor): ResultMeta {
   return { shape: impl.shape, dtype: impl.dtype, backend: impl.backend };
 }
 
-/** The derivative with respect to one input: the values it needs, and the formula. */
+/** The derivative with respect to one input: the values it needs, and the formula. Without an input, a place among the edges. */
 export type Wrt = readonly [
-  input: Tensor,
+  input: Tensor | null,
   saved: readonly Tensor[],
   formula: (g: Tensor, ...saved: Tensor[]) => Tensor | null,
 ];
 
 /**
  * Records an operation with one result. Inputs that need no gradient keep nothing; values that no needed formula uses
- * are not saved.
+ * are not saved. `once` is for those that, as in PyTorch, cannot run a second time although nothing was saved.
  */
-export function record(name: string, out: Tensor, wrts: readonly Wrt[]): void {
+export function record(name: string, out: Tensor, wrts: readonly Wrt[], once = false): void {
   if (!isGradEnabled()) return;
   const edges: (Edge | null)[] = [];
   const saved: SavedTensor[] = [];
   const index = new Map<Tensor, number>();
   let any = false;
   for (const [input] of wrts) {
-    const edge = edgeOf(input);
+    const edge = input === null ? null : edgeOf(input);
     edges.push(edge);
     if (edge !== null) any = true;
   }
@@ -264,6 +276,7 @@ export function record(name: string, out: Tensor, wrts: readonly Wrt[]): void {
     edges,
     results: [metaOf(out)],
     saved,
+    once,
     apply: ([g], values, needed) =>
       plans.map((p, i) =>
         p === null || !needed[i] || g == null ? null : p.formula(g, ...p.uses.map((u) => values[u]!)),
@@ -307,6 +320,10 @@ export function currentGradFn(tensor: Tensor): GradFn | null {
   const { impl } = tensor;
   const { base } = impl;
   if (base === null || impl.seenVersion === impl.storage.version) return impl.gradFn;
+  if (impl.baseLayout !== base.impl.layout)
+    throw new AutogradError(
+      "a view was used after its base was changed and transposed or squeezed in place: make the view again from the base",
+    );
   const baseEdge = edgeOf(base);
   if (baseEdge !== null && base.impl.gradFn !== null) {
     const replay = impl.replay!;

@@ -1,5 +1,6 @@
 /** The handle's own properties: what a tensor is, before anything is computed with it. */
 
+import { isInferenceModeEnabled } from "../autograd/mode.ts";
 import { currentGradFn, type GradFn } from "../autograd/tape.ts";
 import { setGrad, type Impl } from "../base.ts";
 import { isFloat, ITEM_SIZE, type DType } from "../dtype.ts";
@@ -143,7 +144,7 @@ export function setRequiresGrad(tensor: Tensor, value: boolean): void {
   const { impl } = tensor;
   if (value && !isFloat(impl.dtype))
     throw new AutogradError(`only Tensors of floating point dtype can require gradients, this one is ${impl.dtype}`);
-  if (value && impl.inference)
+  if (value && impl.inference && !isInferenceModeEnabled())
     throw new AutogradError(
       "Setting requiresGrad=true on inference tensor outside InferenceMode is not allowed: clone() it first",
     );

@@ -1,6 +1,6 @@
 /** Methods: views, movement, indexing, and new tensors like this one. */
 
-import { inPlace } from "../autograd/inplace.ts";
+import { inPlace, relayout } from "../autograd/inplace.ts";
 import * as creation from "../ops/creation.ts";
 import * as indexing from "../ops/indexing.ts";
 import * as structure from "../ops/structure.ts";
@@ -56,9 +56,19 @@ export class StructureMethods extends OrderMethods {
     return structure.transpose(this, ...args);
   }
 
+  /** `transpose` of the tensor itself. */
+  transpose_(this: Tensor, ...args: Tail<typeof structure.transpose>): Tensor {
+    return relayout("transpose_", this, (x) => structure.transpose(x, ...args));
+  }
+
   /** Alias of `transpose`. */
   swapaxes(this: Tensor, ...args: Tail<typeof structure.transpose>): Tensor {
     return structure.transpose(this, ...args);
+  }
+
+  /** `swapaxes` of the tensor itself. */
+  swapaxes_(this: Tensor, ...args: Tail<typeof structure.transpose>): Tensor {
+    return relayout("swapaxes_", this, (x) => structure.transpose(x, ...args));
   }
 
   /** Alias of `transpose`. */
@@ -66,9 +76,19 @@ export class StructureMethods extends OrderMethods {
     return structure.transpose(this, ...args);
   }
 
+  /** `swapdims` of the tensor itself. */
+  swapdims_(this: Tensor, ...args: Tail<typeof structure.transpose>): Tensor {
+    return relayout("swapdims_", this, (x) => structure.transpose(x, ...args));
+  }
+
   /** The transpose of a matrix. */
   t(this: Tensor, ...args: Tail<typeof structure.t>): Tensor {
     return structure.t(this, ...args);
+  }
+
+  /** `t` of the tensor itself. */
+  t_(this: Tensor, ...args: Tail<typeof structure.t>): Tensor {
+    return relayout("t_", this, (x) => structure.t(x, ...args));
   }
 
   /** Dimensions moved to other positions. */
@@ -86,9 +106,19 @@ export class StructureMethods extends OrderMethods {
     return structure.squeeze(this, ...args);
   }
 
+  /** `squeeze` of the tensor itself. */
+  squeeze_(this: Tensor, ...args: Tail<typeof structure.squeeze>): Tensor {
+    return relayout("squeeze_", this, (x) => structure.squeeze(x, ...args));
+  }
+
   /** A dimension of size one inserted. */
   unsqueeze(this: Tensor, ...args: Tail<typeof structure.unsqueeze>): Tensor {
     return structure.unsqueeze(this, ...args);
+  }
+
+  /** `unsqueeze` of the tensor itself. */
+  unsqueeze_(this: Tensor, ...args: Tail<typeof structure.unsqueeze>): Tensor {
+    return relayout("unsqueeze_", this, (x) => structure.unsqueeze(x, ...args));
   }
 
   /** Dimensions of size one repeated without copying. */

@@ -62,8 +62,10 @@ function addScaled(name: string, a: Operand, b: Operand, alpha: number, sign: 1 
     out = elementwise(`${prim}Scaled`, 2, [a, b, alpha], dtype, dtype, (k, [x, y, s]) =>
       dtype === "bool" ? k.or(x!, k.and(y!, s!)) : k.bin(prim, x!, k.mul(y!, s!)),
     );
-  const backward = name === "rsub" ? "RsubBackward1" : sign > 0 ? "AddBackward0" : "SubBackward0";
-  recordOperands(backward, out, [wrt(a, [], (g) => g), wrt(b, [], (g) => scaled(g, sign * alpha))]);
+  const rules = [wrt(a, [], (g) => g), wrt(b, [], (g) => scaled(g, sign * alpha))];
+  // The operands of rsub stand in the order of its arguments.
+  if (name === "rsub") recordOperands(isTensor(a) ? "RsubBackward0" : "RsubBackward1", out, rules.toReversed());
+  else recordOperands(sign > 0 ? "AddBackward0" : "SubBackward0", out, rules, "tensors");
   return out;
 }
 
@@ -77,10 +79,8 @@ export function mul(input: Operand, ...args: ArgsOf<typeof MUL>): Tensor {
   const out = elementwise("mul", 1, [input, other], dtype, dtype, (k, [x, y]) =>
     dtype === "bool" ? k.and(x!, y!) : k.mul(x!, y!),
   );
-  recordOperands("MulBackward0", out, [
-    wrt(input, [other], (g, y) => g.mul(y)),
-    wrt(other, [input], (g, x) => g.mul(x)),
-  ]);
+  const rules = [wrt(input, [other], (g, y) => g.mul(y)), wrt(other, [input], (g, x) => g.mul(x))];
+  recordOperands("MulBackward0", out, rules, "tensors");
   return out;
 }
 
@@ -103,14 +103,16 @@ export function div(input: Operand, ...args: ArgsOf<typeof DIV>): Tensor {
   if (roundingMode !== null) {
     const lower = roundingMode === "floor" ? floorDivide : truncDivide;
     const out = elementwise(`div_${roundingMode}`, 6, [input, other], dtype, dtype, (k, [x, y]) => lower(k, x!, y!));
-    recordOperands("DivBackward1", out, [wrt(input, [], (g) => g.zerosLike()), wrt(other, [], (g) => g.zerosLike())]);
+    const flat = (g: Tensor): Tensor => g.zerosLike();
+    recordOperands("DivBackward2", out, [wrt(input, [], flat), wrt(other, [], flat)], "tensors");
     return out;
   }
   const out = elementwise("div", 1, [input, other], dtype, dtype, (k, [x, y]) => k.div(x!, y!));
-  recordOperands("DivBackward0", out, [
+  const rules = [
     wrt(input, [other], (g, y) => g.div(y)),
     wrt(other, [input, other], (g, x, y) => (isTensor(y) ? g.neg().mul(div(div(x, y), y)) : null)),
-  ]);
+  ];
+  recordOperands("DivBackward0", out, rules, "tensors");
   return out;
 }
 
@@ -166,7 +168,7 @@ export function remainder(input: Operand, ...args: ArgsOf<typeof REMAINDER>): Te
     );
     return k.select(mismatch, k.add(mod, y!), mod);
   });
-  recordOperands("RemainderBackward0", out, [
+  recordOperands(isTensor(other) ? "RemainderBackward1" : "RemainderBackward0", out, [
     wrt(input, [], (g) => g),
     wrt(other, [input, other], (g, x, y) => g.neg().mul(div(x, y, { roundingMode: "floor" }))),
   ]);
@@ -180,7 +182,7 @@ export function fmod(input: Operand, ...args: ArgsOf<typeof FMOD>): Tensor {
   const dtype = resultType(input, other);
   if (dtype === "bool") throw new DTypeError("fmod: bool tensors are not supported");
   const out = elementwise("fmod", 2, [input, other], dtype, dtype, (k, [x, y]) => k.bin("rem", x!, y!));
-  recordOperands("FmodBackward0", out, [
+  recordOperands(isTensor(other) ? "FmodBackward1" : "FmodBackward0", out, [
     wrt(input, [], (g) => g),
     wrt(other, [input, other], (g, x, y) => g.neg().mul(div(x, y, { roundingMode: "trunc" }))),
   ]);
@@ -216,7 +218,7 @@ export function pow(input: Operand, ...args: ArgsOf<typeof POW>): Tensor {
       isFloat(dtype) ? k.bin("pow", x!, y!) : integerPower(k, x!, y!),
     );
   if (isTensor(exponent))
-    recordOperands(isTensor(input) ? "PowBackward1" : "PowBackward1", out, [
+    recordOperands(isTensor(input) ? "PowBackward1" : "PowBackward2", out, [
       wrt(input, [input, exponent], (g, x, y) => (isTensor(x) ? powerSlope(g, x, y) : null)),
       wrt(exponent, [input, exponent, out], (g, x, y, z) => powerExponentSlope(g, x, y, z)),
     ]);
@@ -322,6 +324,10 @@ const CLAMP = signature<{ min?: Operand | null; max?: Operand | null }>()("clamp
 /** Values limited to [min, max]; either bound may be missing, a number or a tensor. NaN stays NaN. */
 export function clamp(input: Tensor, ...args: ArgsOf<typeof CLAMP>): Tensor {
   const { min = null, max = null } = parse(CLAMP, args, input);
+  return limit(isTensor(min) || isTensor(max) ? "ClampBackward0" : "ClampBackward1", input, min, max);
+}
+
+function limit(name: string, input: Tensor, min: Operand | null, max: Operand | null): Tensor {
   if (min === null && max === null) throw new ArgumentError("clamp: at least one of min and max must be given");
   const bounds = [min, max].filter((o) => o !== null).map((o) => checkOperand("clamp", "a bound", o));
   const dtype = resultType(input, ...bounds);
@@ -340,19 +346,6 @@ export function clamp(input: Tensor, ...args: ArgsOf<typeof CLAMP>): Tensor {
       return x!;
     },
   );
-  const tensorBounds = isTensor(min) || isTensor(max);
-  const name =
-    min !== null && max !== null
-      ? tensorBounds
-        ? "ClampBackward0"
-        : "ClampBackward1"
-      : min !== null
-        ? tensorBounds
-          ? "ClampMinBackward1"
-          : "ClampMinBackward0"
-        : tensorBounds
-          ? "ClampMaxBackward1"
-          : "ClampMaxBackward0";
   const rules = [
     wrt(input, [input, ...bounds], (g, x, ...limits) => {
       const t = x;
@@ -394,12 +387,14 @@ const CLAMP_MAX = signature<{ max: Operand }>()("clampMax", ["max"]);
 
 /** Values not below `min`. */
 export function clampMin(input: Tensor, ...args: ArgsOf<typeof CLAMP_MIN>): Tensor {
-  return clamp(input, { min: parse(CLAMP_MIN, args, input).min });
+  const min = checkOperand("clampMin", "min", parse(CLAMP_MIN, args, input).min);
+  return limit(isTensor(min) ? "ClampMinBackward1" : "ClampMinBackward0", input, min, null);
 }
 
 /** Values not above `max`. */
 export function clampMax(input: Tensor, ...args: ArgsOf<typeof CLAMP_MAX>): Tensor {
-  return clamp(input, { max: parse(CLAMP_MAX, args, input).max });
+  const max = checkOperand("clampMax", "max", parse(CLAMP_MAX, args, input).max);
+  return limit(isTensor(max) ? "ClampMaxBackward1" : "ClampMaxBackward0", input, null, max);
 }
 
 const LERP = signature<{ end: Tensor; weight: Operand }>()("lerp", ["end", "weight"]);

@@ -107,10 +107,8 @@ export function where(condition: Tensor, ...args: ArgsOf<typeof WHERE>): Tensor 
   const out = elementwise("where", 1, [condition, x, y], ["bool", dtype, dtype], dtype, (k, [c, p, q]) =>
     k.select(c!, p!, q!),
   );
-  recordOperands("WhereBackward0", out, [
-    wrt(x, [condition], (g, c) => where(c, g, 0)),
-    wrt(y, [condition], (g, c) => where(c, 0, g)),
-  ]);
+  const rules = [wrt(x, [condition], (g, c) => where(c, g, 0)), wrt(y, [condition], (g, c) => where(c, 0, g))];
+  recordOperands("WhereBackward0", out, rules, "tensors");
   return out;
 }
 
@@ -137,7 +135,7 @@ export function maskedFill(input: Tensor, ...args: ArgsOf<typeof MASKED_FILL>): 
   const out = elementwise("maskedFill", 1, [input, mask, value], [dtype, "bool", dtype], dtype, (k, [x, m, v]) =>
     k.select(m!, v!, x!),
   );
-  recordOperands("MaskedFillBackward0", out, [
+  recordOperands(isTensor(value) ? "MaskedFillBackward1" : "MaskedFillBackward0", out, [
     wrt(input, [mask], (g, m) => maskedFill(g, m, 0)),
     wrt(value, [mask], (g, m) => where(m, g, 0).sum()),
   ]);

@@ -35,6 +35,7 @@ export function unary(name: UnaryName, x: Tensor): Tensor {
     throw new DTypeError(`${name}: bool tensors are not supported; use logicalNot() or .to("int32")`);
   if (name === "bitwiseNot" && isFloat(from))
     throw new DTypeError(`bitwiseNot: expected an integer or bool tensor, got ${from}`);
+  if (name === "positive") return x;
   const compute: DType = row.result === "float" && !isFloat(from) ? "float32" : from;
   const to: DType = row.result === "bool" ? "bool" : compute;
   const op = mapOp(`${name}:${from}`, row.cost, (b, [v]) => {
@@ -147,12 +148,25 @@ export function wrt<const S extends readonly Operand[]>(
   return [operand, saved, formula as OperandRule[2]];
 }
 
-/** Records the derivative of an elementwise operation, with respect to those operands that are tensors. */
-export function recordOperands(name: string, out: Tensor, rules: readonly OperandRule[]): void {
+/**
+ * Records the derivative of an elementwise operation, with respect to those operands that are tensors. `"tensors"` says that PyTorch makes
+ * tensors of number operands: they have a place among the edges, and one that is saved counts as saved.
+ */
+export function recordOperands(
+  name: string,
+  out: Tensor,
+  rules: readonly OperandRule[],
+  numbers: "tensors" | "scalars" = "scalars",
+): void {
   if (!isFloat(out.dtype)) return;
   const wrts: Wrt[] = [];
+  let once = false;
   for (const [operand, saved, formula] of rules) {
-    if (!isTensor(operand)) continue;
+    if (!isTensor(operand)) {
+      if (numbers === "tensors") wrts.push([null, [], () => null]);
+      continue;
+    }
+    if (numbers === "tensors" && operand.requiresGrad && !saved.every(isTensor)) once = true;
     const call = formula as (g: Tensor, ...saved: Operand[]) => Tensor | null;
     wrts.push([
       operand,
@@ -163,5 +177,5 @@ export function recordOperands(name: string, out: Tensor, rules: readonly Operan
       },
     ]);
   }
-  record(name, out, wrts);
+  record(name, out, wrts, once);
 }

@@ -20,9 +20,10 @@ import {
   wholeNode,
   wrapDim,
 } from "./apply.ts";
+import { where } from "./compare.ts";
 import { tensor, type NestedArray } from "./creation.ts";
 import { checkOperand } from "./elementwise.ts";
-import { select, slice as sliceDim, unsqueeze } from "./structure.ts";
+import { aliasWhole, select, slice as sliceDim, unsqueeze } from "./structure.ts";
 
 // --- gather ---------------------------------------------------------------------------------------------------------
 
@@ -242,7 +243,7 @@ export function scatter(input: Tensor, ...args: ArgsOf<typeof SCATTER>): Tensor 
     throw new ArgumentError(`scatter: reduce must be "add", "multiply" or null, got ${String(reduce)}`);
   const out = scatterInto("scatter", input, dim, index, isTensor(source) ? source : source, mode);
   if (mode === "set")
-    record("ScatterBackward0", out, [
+    record(isTensor(source) ? "ScatterBackward0" : "ScatterBackward1", out, [
       [input, [index], (g, i) => scatter(g, dim, i, 0)],
       ...(isTensor(source)
         ? ([[source, [index], (g: Tensor, i?: Tensor) => fitted(gather(g, dim, i!), source)]] as const)
@@ -389,7 +390,7 @@ function resolve(op: string, input: Tensor, given: readonly Index[]): Resolved {
       view = select(view, dim, index);
     } else if (isSlice(index)) {
       const { start, end, step } = index;
-      if (start !== null || end !== null || step !== null) view = sliceDim(view, dim, start, end, step ?? 1);
+      view = sliceDim(view, dim, start, end, step ?? 1);
       indices.push(null);
       dim++;
     } else if (typeof index === "boolean") {
@@ -428,7 +429,7 @@ export function at(input: Tensor, ...given: Index[]): Tensor {
   const { view, indices } = resolve("at", input, given);
   if (indices.every((i) => i === null)) {
     // Python's x[...] and x[()] give a view of the whole.
-    return view === input ? input.view([...input.shape]) : view;
+    return view === input ? aliasWhole(input) : view;
   }
   return advanced(view, indices);
 }
@@ -472,7 +473,7 @@ function advanced(view: Tensor, indices: readonly (Tensor | null)[]): Tensor {
       (g, ...saved) => {
         const at: (Tensor | null)[] = indices.map(() => null);
         dims.forEach((d, i) => (at[d] = saved[i]!));
-        return putInto(g.newZeros(inputShape), at, g, true);
+        return putAt(g.newZeros(inputShape), at, g, true);
       },
     ],
   ]);
@@ -530,6 +531,21 @@ function putInto(base: Tensor, indices: readonly (Tensor | null)[], values: Tens
     .detach();
 }
 
+/** The input with `values` written or added at index tensors. */
+function putAt(input: Tensor, indices: readonly (Tensor | null)[], values: Tensor, accumulate: boolean): Tensor {
+  const out = putInto(input.detach(), indices, values.detach(), accumulate);
+  const tensors = indices.filter((i) => i !== null);
+  const positions = indices.flatMap((t, d) => (t === null ? [] : [d]));
+  const rebuilt = (saved: readonly Tensor[]): (Tensor | null)[] =>
+    indices.map((_, d) => (positions.includes(d) ? saved[positions.indexOf(d)]! : null));
+  const shape = [...values.shape];
+  record("IndexPutBackward0", out, [
+    [input, tensors, (g, ...saved) => (accumulate ? g : putAt(g, rebuilt(saved), g.newZeros([]), false))],
+    [values, tensors, (g, ...saved) => advanced(g, rebuilt(saved)).sumToSize(shape)],
+  ]);
+  return out;
+}
+
 const INDEX_PUT = signature<{ indices: readonly Index[]; values: Tensor | number; accumulate?: boolean }>()(
   "indexPut",
   ["indices", "values", "accumulate"],
@@ -549,17 +565,7 @@ export function indexPut(input: Tensor, ...args: ArgsOf<typeof INDEX_PUT>): Tens
     if (index?.dtype === "bool")
       throw new IndexError("indexPut_: a mask cannot be combined with other indices; use where()");
   if (view === input && indices.some((i) => i !== null)) {
-    const out = putInto(input.detach(), indices, values.detach(), accumulate);
-    const tensors = indices.filter((i) => i !== null);
-    const positions = indices.flatMap((t, d) => (t === null ? [] : [d]));
-    const rebuilt = (saved: readonly Tensor[]): (Tensor | null)[] =>
-      indices.map((_, d) => (positions.includes(d) ? saved[positions.indexOf(d)]! : null));
-    const shape = [...values.shape];
-    record("IndexPutBackward0", out, [
-      [input, tensors, (g, ...saved) => (accumulate ? g : putInto(g, rebuilt(saved), g.newZeros([]), false))],
-      [values, tensors, (g, ...saved) => advanced(g, rebuilt(saved)).sumToSize(shape)],
-    ]);
-    return out;
+    return putAt(input, indices, values, accumulate);
   }
   // Basic indices mixed in: write through the view of a copy.
   const copy = input.clone();
@@ -592,7 +598,7 @@ function putMask(input: Tensor, mask: Tensor, values: Tensor, accumulate: boolea
         "indexPut_: with a mask, values must be a number or broadcast over the unmasked dimensions; use maskedScatter() to write one value an element",
       );
   }
-  return accumulate ? input.add(wide.where(values, 0)) : wide.where(values, input);
+  return accumulate ? input.add(where(wide, values, 0)) : where(wide, values, input);
 }
 
 const EMBEDDING_OP = "embedding";

@@ -1,7 +1,7 @@
 /** Joining tensors, and what is defined by it. */
 
 import { checkInteger, integers, parse, signature, spread, type ArgsOf } from "../args.ts";
-import { recordMany } from "../autograd/tape.ts";
+import { record, recordMany } from "../autograd/tape.ts";
 import type { DType } from "../dtype.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
 import type { UpdateOp } from "../graph/node.ts";
@@ -162,10 +162,26 @@ export function repeat(input: Tensor, ...given: readonly (number | readonly numb
   const shape = [...new Array<number>(lead).fill(1), ...input.shape];
   const pairs = shape.flatMap((n) => [1, n]);
   const target = shape.flatMap((n, d) => [repeats[d]!, n]);
-  return input
+  const out = input
+    .detach()
     .reshape(pairs)
     .expand(target)
-    .reshape(shape.map((n, d) => n * repeats[d]!));
+    .clone()
+    .view(shape.map((n, d) => n * repeats[d]!))
+    .detach();
+  const before = [...input.shape];
+  record("RepeatBackward0", out, [
+    [
+      input,
+      [],
+      (g) =>
+        g
+          .reshape(target)
+          .sum(repeats.map((_, d) => 2 * d))
+          .reshape(before),
+    ],
+  ]);
+  return out;
 }
 
 /** Like `repeat`, with missing repeats in front taken as one. */

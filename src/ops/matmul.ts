@@ -5,10 +5,11 @@ import { needsTape, record } from "../autograd/tape.ts";
 import { promoteTypes } from "../dtype.ts";
 import { DTypeError, ShapeError } from "../errors.ts";
 import type { RoutineOp } from "../graph/node.ts";
-import { broadcastShapes, expandView, numel, showShape, type View } from "../graph/view.ts";
+import { broadcastShapes, expandView, numel, sameShape, showShape, type View } from "../graph/view.ts";
 import type { Tensor } from "../tensor.ts";
 import { applyNode, argOf, checkTensor, commonBackend } from "./apply.ts";
 import { elementwise, recordOperands, wrt } from "./elementwise.ts";
+import { unsafeView } from "./structure.ts";
 
 /**
  * `a @ b` over equal batch dimensions, off the tape: a is [...batch, m, k] and b [...batch, k, n], any strides. Operands are read
@@ -170,7 +171,7 @@ export function outer(input: Tensor, ...args: ArgsOf<typeof OUTER>): Tensor {
   const { vec2 } = parse(OUTER, args, input);
   expectDims("outer", "input", input, 1);
   expectDims("outer", "vec2", vec2, 1);
-  return input.unsqueeze(1).mul(vec2);
+  return input.reshape([-1, 1]).mul(vec2);
 }
 
 const MATMUL = signature<{ other: Tensor }>()("matmul", ["other"]);
@@ -200,7 +201,7 @@ export function matmul(input: Tensor, ...args: ArgsOf<typeof MATMUL>): Tensor {
     // One large product rather than a batch of small ones.
     const lead = input.shape.slice(0, -1);
     const folded = input.reshape([numel(lead), ka]);
-    return mm(folded, other).view([...lead, other.shape[1]!]);
+    return unsafeView(mm(folded, other), [...lead, other.shape[1]!]);
   }
   const batch = broadcastShapes("matmul", input.shape.slice(0, -2), other.shape.slice(0, -2));
   const out = product("matmul", input, other, batch);
@@ -260,16 +261,15 @@ function addProduct(
     throw new ShapeError(
       `${name}: the input of shape ${showShape(input.shape)} does not expand to ${showShape(raw.shape)}`,
     );
-  const scaled = alpha === 1 ? raw : raw.mul(alpha);
+  const term = scaled(raw, alpha);
   let out: Tensor;
-  if (beta === 0) out = alpha === 1 ? raw : scaled;
-  else if (beta === 1) out = elementwise("add", 1, [input, scaled], dtype, dtype, (k, [x, y]) => k.add(x!, y!));
-  else out = elementwise("addBeta", 2, [input, scaled, beta], dtype, dtype, (k, [x, y, s]) => k.add(k.mul(x!, s!), y!));
-  const factor = (g: Tensor, s: number): Tensor => (s === 1 ? g : g.mul(s));
+  if (beta === 0) out = term;
+  else if (beta === 1) out = elementwise("add", 1, [input, term], dtype, dtype, (k, [x, y]) => k.add(x!, y!));
+  else out = elementwise("addBeta", 2, [input, term, beta], dtype, dtype, (k, [x, y, s]) => k.add(k.mul(x!, s!), y!));
   recordOperands(entry, out, [
-    wrt(input, [], (g) => factor(g, beta)),
-    wrt(a, [b], (g, y) => factor(g.matmul(y.transpose(-2, -1)), alpha)),
-    wrt(b, [a], (g, x) => factor(x.transpose(-2, -1).matmul(g), alpha)),
+    wrt(input, [], (g) => scaled(g, beta)),
+    wrt(a, [b], (g, y) => scaled(g.matmul(y.transpose(-2, -1)), alpha)),
+    wrt(b, [a], (g, x) => scaled(x.transpose(-2, -1).matmul(g), alpha)),
   ]);
   return out;
 }
@@ -279,11 +279,23 @@ const ADDMV = signature<{ mat: Tensor; vec: Tensor } & Scaled>()("addmv", ["mat"
 /** `beta * input + alpha * (mat @ vec)`. */
 export function addmv(input: Tensor, ...args: ArgsOf<typeof ADDMV>): Tensor {
   const { mat, vec, beta = 1, alpha = 1 } = parse(ADDMV, args, input);
-  const y = mv(mat, vec).mul(alpha);
-  const target = broadcastShapes("addmv", input.shape, y.shape);
-  if (target.length !== 1 || target[0] !== y.shape[0])
+  expectDims("addmv", "mat", mat, 2);
+  expectDims("addmv", "vec", vec, 1);
+  expectInner("addmv", mat, vec, mat.shape[1]!, vec.shape[0]!);
+  const y = scaled(mv(mat.detach(), vec.detach()), alpha);
+  const sum = beta === 0 ? y : scaled(input.detach(), beta).add(y);
+  if (!sameShape(sum.shape, y.shape))
     throw new ShapeError(
       `addmv: the input of shape ${showShape(input.shape)} does not expand to ${showShape(y.shape)}`,
     );
-  return beta === 0 ? y : input.mul(beta).add(y);
+  record("AddmvBackward0", sum, [
+    [input, [], (g) => scaled(g, beta)],
+    [mat, [vec], (g, v) => scaled(g.outer(v), alpha)],
+    [vec, [mat], (g, a) => scaled(a.t().mv(g), alpha)],
+  ]);
+  return sum;
+}
+
+function scaled(x: Tensor, factor: number): Tensor {
+  return factor === 1 ? x : x.mul(factor);
 }

@@ -117,8 +117,15 @@ const NANSUM = signature<{ dim?: Dims; keepdim?: boolean; dtype?: DType | null }
 
 /** Sum that counts NaN as zero. */
 export function nansum(input: Tensor, ...args: ArgsOf<typeof NANSUM>): Tensor {
-  const options = parse(NANSUM, args, input);
-  return sum(isFloat(input.dtype) ? input.maskedFill(input.isnan(), 0) : input, options);
+  const { dim = null, keepdim = false, dtype } = parse(NANSUM, args, input);
+  if (!isFloat(input.dtype)) return sum(input, dim, keepdim, { dtype: dtype ?? null });
+  const dims = wrapDims("nansum", dim, input.dim());
+  const x = input.detach();
+  const out = x.maskedFill(x.isnan(), 0).sum(dim, keepdim, { dtype: dtype ?? null });
+  record("NansumBackward0", out, [
+    [input, [input], (g, v) => keepDims(g, v.shape, dims, keepdim).to(v.dtype).mul(v.isnan().logicalNot())],
+  ]);
+  return out;
 }
 
 const MEAN = signature<{ dim?: Dims; keepdim?: boolean; dtype?: DType | null }>()(
@@ -477,7 +484,7 @@ export function norm(input: Tensor, ...args: ArgsOf<typeof NORM>): Tensor {
     throw new DTypeError(`norm: expected a floating point tensor, got ${x.dtype}; convert it with .to("float32")`);
   if (p === "nuc")
     throw new ArgumentError('norm: p = "nuc" is a matrix norm, which needs singular values; use a number or "fro"');
-  return vectorNorm("NormBackward", x, p === "fro" ? 2 : p, dim, keepdim);
+  return vectorNorm("NormBackward1", x, p === "fro" ? 2 : p, dim, keepdim);
 }
 
 /** `(sum |x|^p)^(1/p)` and its limits. */
@@ -488,8 +495,7 @@ export function vectorNorm(name: string, input: Tensor, p: number, dim: Dims, ke
   const shape = [...input.shape];
   const x = input.detach();
   const out = normValue(x, p, dims, keepdim);
-  const entry = name === "NormBackward" ? (dim === null && !keepdim ? "NormBackward0" : "NormBackward1") : name;
-  record(entry, out, [
+  record(name, out, [
     [
       input,
       [input, out],

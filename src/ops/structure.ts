@@ -41,6 +41,7 @@ function linkView(out: Tensor, input: Tensor, again: (t: Tensor) => Tensor, kind
         ? "no-grad-view"
         : kind;
   out.impl.seenVersion = impl.storage.version;
+  out.impl.baseLayout = out.impl.base.impl.layout;
 }
 
 /** Puts a gradient back into zeros of the input's shape, at the same view. */
@@ -108,15 +109,25 @@ export function view(input: Tensor, ...size: Sizes): Tensor {
   );
 }
 
+/** A view of the whole: what `x[...]` is in Python. */
+export function aliasWhole(input: Tensor): Tensor {
+  return makeView("AliasBackward0", input, input.impl, aliasWhole, (g) => g);
+}
+
 /** The same elements under another shape: a view where possible, else a copy. */
 export function reshape(input: Tensor, ...shape: Sizes): Tensor {
   checkTensor("reshape", "input", input);
   const sizes = inferShape("reshape", sizesOf("reshape", "shape", shape), input.numel(), input.shape);
   if (reshapeStrides(input.shape, input.impl.strides, sizes) !== null) return view(input, sizes);
-  const before = [...input.shape];
-  const copy = convertCopy(input, input.dtype);
-  const out = aliasOf(copy, { shape: sizes, strides: contiguousStrides(sizes), offset: 0 });
-  record("UnsafeViewBackward0", out, [[input, [], (g) => g.reshape(before)]]);
+  return unsafeView(clone(input), sizes);
+}
+
+/** A contiguous result that nothing else refers to under another shape: it is no view of it (PyTorch's `_unsafe_view`). */
+export function unsafeView(result: Tensor, shape: readonly number[]): Tensor {
+  const { offset } = result.impl;
+  const out = aliasOf(result, { shape, strides: contiguousStrides(shape), offset });
+  const before = [...result.shape];
+  record("UnsafeViewBackward0", out, [[result, [], (g) => g.reshape(before)]]);
   return out;
 }
 
@@ -404,7 +415,7 @@ function sliceView(input: Tensor, dim: number, start: number | null, end: number
       offset: offset + (count > 0 ? from * strides[dim]! : 0),
     },
     again,
-    (g) => intoZeros(g, before, again),
+    (g) => (count === n ? g : intoZeros(g, before, again)),
   );
 }
 

@@ -1,16 +1,34 @@
 /** The suites that run in Node, Chromium and Deno. */
 
 import type { PortableSuite } from "../support/portable.ts";
+import { backward } from "./backward.ts";
 import { checkpoints, savedHooks } from "./checkpoint.ts";
 import { conformance } from "./conformance.ts";
+import { customFunction } from "./custom-function.ts";
 import { environment } from "./environment.ts";
 import { functional } from "./func.ts";
+import { gradFn } from "./grad-fn.ts";
+import { gradchecks } from "./gradcheck.ts";
 import { halfPrecision } from "./half.ts";
+import { higherOrder } from "./higher-order.ts";
+import { inplace } from "./inplace.ts";
 import { models } from "./models.ts";
+import { modes } from "./modes.ts";
+import { numbers } from "./numbers.ts";
+import { values } from "./values.ts";
 
 /** All of them. */
 export const suites: readonly PortableSuite[] = [
   environment,
+  modes,
+  backward,
+  gradFn,
+  customFunction,
+  inplace,
+  higherOrder,
+  gradchecks,
+  values,
+  numbers,
   conformance,
   functional,
   halfPrecision,

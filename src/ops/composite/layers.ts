@@ -1,7 +1,7 @@
 /** The functions behind layers: linear maps, normalisation, tables of vectors. */
 
 import { checkInteger, integers, parse, signature, type ArgsOf } from "../../args.ts";
-import { record } from "../../autograd/tape.ts";
+import { record, type Wrt } from "../../autograd/tape.ts";
 import { ArgumentError, ShapeError } from "../../errors.ts";
 import { showShape } from "../../graph/view.ts";
 import type { Tensor } from "../../tensor.ts";
@@ -69,6 +69,7 @@ export function layerNorm(input: Tensor, ...args: ArgsOf<typeof LAYER_NORM>): Te
   };
   const sumOuter = (g: Tensor): Tensor => (outer.length === 0 ? g : g.sum(outer));
   const placeholder = input;
+  const noInput: Wrt = [null, [], () => null];
   record("NativeLayerNormBackward0", out, [
     [
       input,
@@ -83,9 +84,9 @@ export function layerNorm(input: Tensor, ...args: ArgsOf<typeof LAYER_NORM>): Te
       },
     ],
     ...(weight === null
-      ? []
+      ? [noInput]
       : ([[weight, [placeholder], (g: Tensor, v?: Tensor) => sumOuter(g.mul(normalized(v!).hat))]] as const)),
-    ...(bias === null ? [] : ([[bias, [], (g: Tensor) => sumOuter(g)]] as const)),
+    ...(bias === null ? [noInput] : ([[bias, [], (g: Tensor) => sumOuter(g)]] as const)),
   ]);
   return out;
 }
