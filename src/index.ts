@@ -61,6 +61,9 @@ export {
 
 export * from "./functions/unary.ts";
 export { max, min } from "./functions/reduce.ts";
+export { where } from "./functions/where.ts";
+export * from "./functions/inplace.ts";
+export { isFloatingPoint, isTensor, numel } from "./functions/query.ts";
 export { resultType, type Operand } from "./ops/elementwise.ts";
 export {
   add,
@@ -110,7 +113,6 @@ export {
   maskedFill,
   ne,
   ne as notEqual,
-  where,
 } from "./ops/compare.ts";
 export {
   all,

@@ -166,6 +166,11 @@ export class ReduceMethods extends BinaryMethods {
     return matmul.outer(this, ...args);
   }
 
+  /** Alias of `outer`. */
+  ger(this: Tensor, ...args: Tail<typeof matmul.outer>): Tensor {
+    return matmul.outer(this, ...args);
+  }
+
   /** `beta * this + alpha * (mat1 @ mat2)`. */
   addmm(this: Tensor, ...args: Tail<typeof matmul.addmm>): Tensor {
     return matmul.addmm(this, ...args);

@@ -1,6 +1,8 @@
 /** Operations whose result, or its shape, depends on values: they read, and so give promises on every device. */
 
 import { parse, signature, type ArgsOf } from "../args.ts";
+import { frozen } from "../autograd/inplace.ts";
+import { isGradEnabled, withMode } from "../autograd/mode.ts";
 import { record } from "../autograd/tape.ts";
 import { DTypeError } from "../errors.ts";
 import { broadcastShapes, sameShape } from "../graph/view.ts";
@@ -64,23 +66,28 @@ export async function maskedSelect(input: Tensor, ...args: ArgsOf<typeof MASKED_
   checkTensor("maskedSelect", "mask", mask);
   if (mask.dtype !== "bool") throw new DTypeError(`maskedSelect: expected a bool mask, got ${mask.dtype}`);
   const shape = broadcastShapes("maskedSelect", input.shape, mask.shape);
-  const positions = await positionsOf(mask.expand(shape));
-  const index = indexLike(input, positions, [positions.length]);
-  const out = input.detach().expand(shape).reshape([-1]).gather(0, index);
-  record("MaskedSelectBackward0", out, [
-    [
-      input,
-      [index],
-      (g, at) => {
-        const zeros = g.newZeros([shape.reduce((a, b) => a * b, 1)]);
-        return zeros
-          .scatterAdd(0, at, g)
-          .reshape(shape)
-          .sumToSize([...input.shape]);
-      },
-    ],
-  ]);
-  return out;
+  // Input and grad mode are those at the call, whatever happens while the mask is read.
+  const x = frozen(input);
+  const grad = isGradEnabled();
+  const positions = await positionsOf(mask.detach().expand(shape));
+  return withMode({ grad }, () => {
+    const index = indexLike(x, positions, [positions.length]);
+    const out = x.detach().expand(shape).reshape([-1]).gather(0, index);
+    record("MaskedSelectBackward0", out, [
+      [
+        x,
+        [index],
+        (g, at) => {
+          const zeros = g.newZeros([shape.reduce((a, b) => a * b, 1)]);
+          return zeros
+            .scatterAdd(0, at, g)
+            .reshape(shape)
+            .sumToSize([...x.shape]);
+        },
+      ],
+    ]);
+    return out;
+  });
 }
 
 /** True if two tensors have the same shape and equal elements. */

@@ -20,9 +20,12 @@ const EXACT = { rtol: 1e-7, atol: 1e-8 };
 export class Decoder {
   readonly inputs: Tensor[] = [];
   readonly #float: DType;
+  readonly #given: readonly Tensor[];
 
-  constructor(float: DType) {
+  /** Tensors that require grad are made anew, or, where some are given, taken from those in order. */
+  constructor(float: DType, given: readonly Tensor[] = []) {
     this.#float = float;
+    this.#given = given;
   }
 
   value(value: FixtureValue): unknown {
@@ -42,6 +45,11 @@ export class Decoder {
   }
 
   #tensor({ t, dt, d, g }: FixtureTensor): Tensor {
+    const given = g === true ? this.#given[this.inputs.length] : undefined;
+    if (given !== undefined) {
+      this.inputs.push(given);
+      return given;
+    }
     const dtype = dt === "float32" ? this.#float : dt;
     // The inputs are float32 values, also where they are computed with in float64.
     const values = Float64Array.from(d, (v) => Math.fround(decodeNumber(v)));
