@@ -115,7 +115,7 @@ export const values = suite("values and arguments", {
       /sum: unknown option "dims".*did you mean "dim".*known are dim, keepdim, dtype/,
     );
     await expectThrows(() => x.sum({ keepDim: true } as never), 'did you mean "keepdim"');
-    await expectThrows(() => x.sum(0, { dim: 1 } as never), "given twice");
+    await expectThrows(() => x.sum(...([0, { dim: 1 }] as unknown as [])), "given twice");
     await expectThrows(() => x.add(...([x, 1, 2] as never)), "at most");
     await expectThrows(() => tg.zeros(2, { dytpe: "int32" } as never), 'did you mean "dtype"');
     await expectThrows(() => tg.init({ devcie: "cpu" } as never), 'did you mean "device"');
@@ -131,9 +131,9 @@ export const values = suite("values and arguments", {
   "a tensor as a number and as text": async () => {
     const x = tg.tensor([1, 2]);
     await expectThrows(() => (x as unknown as number) < 3, "await t.item()");
-    await expectThrows(() => +(x as unknown as number), "await t.item()");
-    ensure(`${x as unknown as string}`.length > 0, "in a template");
-    ensure(("" + (x as unknown as string)).length > 0, "with a string");
+    await expectThrows(() => (x as unknown as number) * 1, "await t.item()");
+    ensure(`it is ${x as unknown as string}`.length > 6, "in a template");
+    ensure("it is ".concat(x as unknown as string).length > 6, "with a string");
     ensure(String(x.mul(2)).length > 0, "by String");
     expectEqual(await x.toText(), "tensor([1., 2.])");
     await expectThrows(() => x.item(), /2 elements cannot be converted/);
