@@ -303,3 +303,5 @@ export { graph, type GraphEdge, type GraphNode, type GraphOptions, type TapeGrap
 export * as nn from "./nn/index.ts";
 export * as F from "./nn/functional.ts";
 export * as optim from "./optim/index.ts";
+export * as data from "./data/index.ts";
+export * as io from "./io/index.ts";

@@ -2,6 +2,7 @@
 
 import type { PortableSuite } from "../support/portable.ts";
 import { conv } from "./conv.ts";
+import { dataSuite } from "./data.ts";
 import { layers } from "./layers.ts";
 import { normalising } from "./normalising.ts";
 import { pooling } from "./pooling.ts";
@@ -9,4 +10,4 @@ import { sorting } from "./sorting.ts";
 import { training } from "./training.ts";
 
 /** All of them. */
-export const models: readonly PortableSuite[] = [layers, conv, pooling, sorting, normalising, training];
+export const models: readonly PortableSuite[] = [layers, conv, pooling, sorting, normalising, training, dataSuite];

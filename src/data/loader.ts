@@ -1,0 +1,167 @@
+/** Batches of a dataset, in order or at random. */
+
+import { ArgumentError } from "../errors.ts";
+import { isTensor } from "../ops/apply.ts";
+import { tensor } from "../ops/creation.ts";
+import { stack } from "../ops/join.ts";
+import { rand, randint, randperm } from "../random.ts";
+import type { Tensor } from "../tensor.ts";
+import type { Dataset } from "./dataset.ts";
+
+/** Numbers of samples in some order. */
+export interface Sampler extends Iterable<number> {
+  readonly length: number;
+}
+
+/** 0, 1, 2, ... */
+export class SequentialSampler implements Sampler {
+  readonly length: number;
+  constructor(dataset: { readonly length: number }) {
+    this.length = dataset.length;
+  }
+  *[Symbol.iterator](): IterableIterator<number> {
+    for (let i = 0; i < this.length; i++) yield i;
+  }
+}
+
+/** All numbers in random order; with `replacement`, `numSamples` independent ones. Each iteration draws anew. */
+export class RandomSampler implements Sampler {
+  readonly length: number;
+  readonly #size: number;
+  readonly #replacement: boolean;
+  constructor(dataset: { readonly length: number }, options: { replacement?: boolean; numSamples?: number } = {}) {
+    this.#size = dataset.length;
+    this.#replacement = options.replacement ?? false;
+    this.length = options.numSamples ?? dataset.length;
+    if (!this.#replacement && this.length > this.#size)
+      throw new ArgumentError(`RandomSampler: ${this.length} samples of ${this.#size} need replacement: true`);
+  }
+  *[Symbol.iterator](): IterableIterator<number> {
+    if (this.length === 0) return;
+    const place = { device: "cpu" };
+    const drawn = this.#replacement ? randint(0, this.#size, [this.length], place) : randperm(this.#size, place);
+    yield* drawn.dataSync().subarray(0, this.length);
+  }
+}
+
+/** The numbers given, in random order. */
+export class SubsetRandomSampler implements Sampler {
+  readonly length: number;
+  readonly #indices: readonly number[];
+  constructor(indices: readonly number[]) {
+    this.#indices = [...indices];
+    this.length = indices.length;
+  }
+  *[Symbol.iterator](): IterableIterator<number> {
+    for (const i of randperm(this.length, { device: "cpu" }).dataSync()) yield this.#indices[i]!;
+  }
+}
+
+/** `numSamples` numbers drawn with probabilities proportional to the weights, with replacement. */
+export class WeightedRandomSampler implements Sampler {
+  readonly length: number;
+  readonly #sums: Float64Array;
+  constructor(weights: readonly number[], numSamples: number) {
+    if (weights.length === 0 || weights.some((w) => !(w >= 0)))
+      throw new ArgumentError("WeightedRandomSampler: weights must not be negative");
+    this.length = numSamples;
+    let sum = 0;
+    this.#sums = Float64Array.from(weights, (w) => (sum += w));
+    if (sum === 0) throw new ArgumentError("WeightedRandomSampler: all weights are zero");
+  }
+  *[Symbol.iterator](): IterableIterator<number> {
+    const total = this.#sums[this.#sums.length - 1]!;
+    for (const u of rand(this.length, { device: "cpu" }).dataSync()) yield this.#sums.findIndex((s) => u * total < s);
+  }
+}
+
+/** Numbers of a sampler in groups of `batchSize`. */
+export class BatchSampler implements Iterable<number[]> {
+  readonly sampler: Sampler;
+  readonly batchSize: number;
+  readonly dropLast: boolean;
+  constructor(sampler: Sampler, batchSize: number, dropLast: boolean) {
+    if (!Number.isInteger(batchSize) || batchSize < 1)
+      throw new ArgumentError(`batchSize must be a positive integer, got ${batchSize}`);
+    this.sampler = sampler;
+    this.batchSize = batchSize;
+    this.dropLast = dropLast;
+  }
+  get length(): number {
+    const batches = this.sampler.length / this.batchSize;
+    return this.dropLast ? Math.floor(batches) : Math.ceil(batches);
+  }
+  *[Symbol.iterator](): IterableIterator<number[]> {
+    let batch: number[] = [];
+    for (const index of this.sampler) {
+      batch.push(index);
+      if (batch.length < this.batchSize) continue;
+      yield batch;
+      batch = [];
+    }
+    if (batch.length > 0 && !this.dropLast) yield batch;
+  }
+}
+
+/** Samples as a batch: tensors are stacked, numbers become a tensor, arrays and objects are taken apart; anything else stays a list. */
+export function defaultCollate(samples: readonly unknown[]): unknown {
+  const [first] = samples;
+  if (isTensor(first)) return stack(samples as readonly Tensor[]);
+  if (typeof first === "number" || typeof first === "boolean") {
+    const integers = samples.every((s) => Number.isInteger(s));
+    return typeof first === "number" && integers
+      ? tensor(samples as number[], { dtype: "int32" })
+      : tensor(samples as number[]);
+  }
+  if (Array.isArray(first))
+    return (first as unknown[]).map((_, i) => defaultCollate(samples.map((s) => (s as unknown[])[i])));
+  if (typeof first === "object" && first !== null && Object.getPrototypeOf(first) === Object.prototype)
+    return Object.fromEntries(
+      Object.keys(first).map((key) => [key, defaultCollate(samples.map((s) => (s as Record<string, unknown>)[key]))]),
+    );
+  return samples;
+}
+
+/** Options of `DataLoader`. */
+export interface DataLoaderOptions {
+  batchSize?: number;
+  shuffle?: boolean;
+  sampler?: Sampler;
+  batchSampler?: Iterable<number[]> & { readonly length: number };
+  collateFn?: (samples: readonly never[]) => unknown;
+  dropLast?: boolean;
+}
+
+/** Batches of a dataset: `for await (const [x, y] of new data.DataLoader(dataset, { batchSize: 64, shuffle: true }))`. */
+export class DataLoader<B = Tensor[]> implements AsyncIterable<B> {
+  readonly dataset: Dataset;
+  readonly batchSampler: Iterable<number[]> & { readonly length: number };
+  readonly #collate: ((samples: readonly unknown[]) => unknown) | null;
+
+  constructor(dataset: Dataset, options: DataLoaderOptions = {}) {
+    const { batchSize = 1, shuffle = false, sampler, batchSampler, collateFn, dropLast = false } = options;
+    if (batchSampler !== undefined && (options.batchSize !== undefined || shuffle || sampler !== undefined || dropLast))
+      throw new ArgumentError("DataLoader: batchSampler excludes batchSize, shuffle, sampler and dropLast");
+    if (sampler !== undefined && shuffle) throw new ArgumentError("DataLoader: sampler excludes shuffle");
+    this.dataset = dataset;
+    const order = sampler ?? (shuffle ? new RandomSampler(dataset) : new SequentialSampler(dataset));
+    this.batchSampler = batchSampler ?? new BatchSampler(order, batchSize, dropLast);
+    this.#collate = (collateFn as ((samples: readonly unknown[]) => unknown) | undefined) ?? null;
+  }
+
+  /** Number of batches. */
+  get length(): number {
+    return this.batchSampler.length;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncIterator<B> {
+    for (const indices of this.batchSampler) {
+      if (this.#collate === null && this.dataset.batch !== undefined) {
+        yield this.dataset.batch(indices) as B;
+        continue;
+      }
+      const samples = await Promise.all(indices.map((i) => this.dataset.get(i)));
+      yield (this.#collate ?? defaultCollate)(samples) as B;
+    }
+  }
+}

@@ -1,0 +1,77 @@
+/** The safetensors format: a JSON header of names, dtypes, shapes and offsets, then the elements. */
+
+import { ArgumentError } from "../errors.ts";
+import type { Tensor } from "../tensor.ts";
+import { bytesOf, fromBytes, joinBytes, toBytes, type Bytes, type FileType } from "./bytes.ts";
+
+const NAMES: Partial<Record<FileType, string>> = {
+  bool: "BOOL",
+  uint8: "U8",
+  int8: "I8",
+  int16: "I16",
+  uint16: "U16",
+  int32: "I32",
+  uint32: "U32",
+  int64: "I64",
+  uint64: "U64",
+  float16: "F16",
+  bfloat16: "BF16",
+  float32: "F32",
+  float64: "F64",
+};
+
+/** The bytes of a safetensors file of tensors by name, such as a module's `stateDict()`. */
+export async function saveSafetensors(
+  tensors: Readonly<Record<string, Tensor>>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<Uint8Array<ArrayBuffer>> {
+  const header: Record<string, unknown> = Object.keys(metadata).length > 0 ? { __metadata__: metadata } : {};
+  const parts: Uint8Array[] = [];
+  let at = 0;
+  for (const [name, tensor] of Object.entries(tensors)) {
+    const part = await toBytes(tensor);
+    header[name] = { dtype: NAMES[tensor.dtype], shape: [...tensor.shape], data_offsets: [at, at + part.length] };
+    parts.push(part);
+    at += part.length;
+  }
+  const text = JSON.stringify(header);
+  // The elements begin at a multiple of eight bytes.
+  const json = new TextEncoder().encode(text);
+  const padding = new Uint8Array((8 - (json.length % 8)) % 8).fill(0x20);
+  const length = new Uint8Array(8);
+  new DataView(length.buffer).setBigUint64(0, BigInt(json.length + padding.length), true);
+  return joinBytes([length, json, padding, ...parts]);
+}
+
+/** The tensors of a safetensors file, on the default device. 64-bit integers become int32, bfloat16 float32. */
+export function loadSafetensors(data: Bytes): Record<string, Tensor> {
+  const bytes = bytesOf("loadSafetensors", data);
+  const broken = (why: string): ArgumentError =>
+    new ArgumentError(`loadSafetensors: this is no safetensors file: ${why}`);
+  if (bytes.length < 8) throw broken("it is shorter than its header's length");
+  const length = Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true));
+  if (length > bytes.length - 8) throw broken(`its header of ${length} bytes is longer than the file`);
+  let header: Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>;
+  try {
+    header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length))) as typeof header;
+  } catch {
+    throw broken("its header is no JSON");
+  }
+  const result: Record<string, Tensor> = {};
+  for (const [name, entry] of Object.entries(header)) {
+    if (name === "__metadata__") continue;
+    const type = (Object.keys(NAMES) as FileType[]).find((t) => NAMES[t] === entry.dtype);
+    if (type === undefined)
+      throw new ArgumentError(`loadSafetensors: "${name}" has the dtype ${entry.dtype}, which is not supported`);
+    const [begin, end] = entry.data_offsets;
+    if (!(begin >= 0 && begin <= end && 8 + length + end <= bytes.length))
+      throw broken(`"${name}" lies outside of the file`);
+    result[name] = fromBytes(
+      `loadSafetensors: ${name}`,
+      type,
+      entry.shape,
+      bytes.subarray(8 + length + begin, 8 + length + end),
+    );
+  }
+  return result;
+}
