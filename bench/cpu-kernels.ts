@@ -114,7 +114,7 @@ for (const n of [256, 512, 1024, 2048]) {
       worst = Math.max(worst, Math.abs(got[at]! - sum) / Math.sqrt(n));
     }
     console.log(`  largest error against float64: ${worst.toExponential(1)} sqrt(k)`);
-    if (!(worst < 1e-6)) throw new Error("the product is wrong");
+    if (!(worst < 5e-6)) throw new Error("the product is wrong");
   }
 }
 const [u, v] = [tg.randn([1, 4096]).retain(), tg.randn([4096, 4096]).retain()];
