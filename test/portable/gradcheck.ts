@@ -14,11 +14,11 @@ import { ensure, suite, type PortableTest } from "../support/portable.ts";
 const MAX_JACOBIAN = 16000;
 const MAX_SAMPLES = 2;
 
-/** Operations all of whose samples are larger; test/portable/higher-order.ts has products of batches, test/portable/numbers.ts clamp. */
-const LARGE = new Set(["baddbmm", "bmm", "clamp"]);
+/** Operations all of whose samples are larger (products of batches are in higher-order.ts, clamp in numbers.ts), and a promise (in values.ts). */
+const ELSEWHERE = new Set(["addbmm", "baddbmm", "bmm", "clamp", "kron", "masked_select"]);
 
 /** Steps of the differences where results are so large that their rounding would show. */
-const STEPS: Readonly<Record<string, number>> = { pow: 1e-4 };
+const STEPS: Readonly<Record<string, number>> = { pow: 1e-4, float_power: 1e-4 };
 
 function elements(sample: FixtureSample): number {
   return sample.out.reduce((sum, out) => sum + out.d.length, 0);
@@ -62,7 +62,7 @@ for (const name of Object.keys(SAMPLES))
       const samples = (await fixtures())[name]!;
       const count = await check(name, samples);
       const isDifferentiable = samples.some((s) => s.grads?.some((g) => g !== null && g.d.length > 0) === true);
-      ensure(count > 0 || !isDifferentiable || LARGE.has(name), `no sample of ${name} was checked`);
+      ensure(count > 0 || !isDifferentiable || ELSEWHERE.has(name), `no sample of ${name} was checked`);
     },
   };
 
