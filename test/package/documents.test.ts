@@ -106,6 +106,19 @@ describe("README.md", () => {
     expect(JSON.parse(printed.trim().split("\n").at(-1)!)).toEqual([]);
   });
 
+  test("what it says is not there is not there", async () => {
+    const section = readFileSync(join(ROOT, "README.md"), "utf8").match(/^Not there yet: [^]*?\n\n/m)![0];
+    const names = [...section.matchAll(/`(.+?)`/g)].map((match) => match[1]!);
+    expect(names.length).toBeGreaterThan(3);
+    project.write(
+      "missing.js",
+      `import * as tg from "tapegrad";
+      const find = (path) => path.split(".").reduce((from, key) => from?.[key], tg) ?? tg.Tensor.prototype[path];
+      console.log(JSON.stringify(${JSON.stringify(names)}.filter((name) => find(name) !== undefined)));`,
+    );
+    expect(JSON.parse(await project.run(systemNode(), ["missing.js"]))).toEqual([]);
+  });
+
   test("its page runs", async () => {
     const pages = blocksOf("README.md").filter(({ language }) => language === "html");
     expect(pages.length).toBe(1);

@@ -163,7 +163,7 @@ export const LOSSES: Table = {
     const x = tensorOf(dice, { shape: shape(dice, 1, 4), dtype: dtype(dice, FLOATS), values: "plain" });
     const lead = dice.int(0, x.shape.length - 1);
     const own = x.shape.slice(lead);
-    const normalizedShape = own.length === 1 && dice.chance(0.5) ? own[0]! : dice.chance(0.03) ? [...own, 1] : own;
+    const normalizedShape = own.length === 1 && dice.chance(0.5) ? own[0]! : dice.chance(0.03) ? [...own, 7] : own;
     const weight = perhaps(dice, 0.5, () => tensorOf(dice, { shape: own, dtype: x.dtype, values: "plain" }));
     const bias =
       weight === undefined
