@@ -168,4 +168,6 @@ export const UNMODELLED: readonly string[] = [
   "vsplit",
   "xlogy",
   "xlogy_",
+  "scaledDotProductAttention",
+  "setMemoryBudget",
 ];

@@ -109,7 +109,7 @@ describe("README.md", () => {
   test("what it says is not there is not there", async () => {
     const section = readFileSync(join(ROOT, "README.md"), "utf8").match(/^Not there yet: [^]*?\n\n/m)![0];
     const names = [...section.matchAll(/`(.+?)`/g)].map((match) => match[1]!);
-    expect(names.length).toBeGreaterThan(3);
+    expect(names.length).toBeGreaterThan(0);
     project.write(
       "missing.js",
       `import * as tg from "tapegrad";
