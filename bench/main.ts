@@ -14,6 +14,10 @@ async function runPart(command: Command, options: BenchOptions, mode: ThreadMode
   switch (command) {
     case "ops":
       return (await import("./ops.ts")).runOps(options, mode);
+    case "training":
+      return (await import("./training/run.ts")).runTraining(options, mode);
+    case "host":
+      return (await import("./host/run.ts")).runHost(options);
     default:
       throw new Error(`${command} is not there yet`);
   }

@@ -35,7 +35,9 @@ export interface Jax {
     f: (...args: JaxArray[]) => JaxArray,
     primals: readonly JaxArray[],
   ): readonly [JaxArray, ((g: JaxArray) => readonly JaxArray[]) & { dispose(): void }];
-  valueAndGrad<A extends readonly JaxTree[]>(f: (...args: A) => JaxArray): (...args: A) => readonly [JaxArray, A[0]];
+  valueAndGrad<P extends JaxTree, A extends readonly JaxTree[]>(
+    f: (first: P, ...rest: A) => JaxArray,
+  ): (first: P, ...rest: A) => readonly [JaxArray, P];
   readonly tree: { dispose(tree: JaxTree): void; ref<T extends JaxTree>(tree: T): T };
   readonly numpy: {
     array(data: Float32Array | Int32Array, options?: { shape?: readonly number[] }): JaxArray;
@@ -52,7 +54,7 @@ export interface Jax {
     sort(x: JaxArray, axis?: number): JaxArray;
     take(x: JaxArray, index: JaxArray, axis?: number): JaxArray;
     split(x: JaxArray, parts: number, axis?: number): JaxArray[];
-    sum(x: JaxArray, axis?: number): JaxArray;
+    max(x: JaxArray, axis?: number | readonly number[]): JaxArray;
   };
   readonly lax: {
     conv(x: JaxArray, w: JaxArray, strides: number[], padding: [number, number][]): JaxArray;

@@ -24,7 +24,7 @@ function findPython(): string | null {
 }
 
 /** The line protocol with the server. */
-class Server {
+export class Server {
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;
   readonly #lines: Interface;
   readonly #waiting: { resolve(line: string): void; reject(error: Error): void }[] = [];
@@ -105,26 +105,36 @@ async function prepare(server: Server, workload: Workload): Promise<Instance> {
   };
 }
 
-/** PyTorch on the CPU, and with CUDA where there is one; none where Python has no PyTorch. */
-export async function torchSubjects(device: "cpu" | "webgpu", threads: number): Promise<Subject[]> {
+/** A server for the CPU, or for CUDA beside WebGPU; null where there is no PyTorch for it. */
+export async function startTorch(
+  device: "cpu" | "webgpu",
+  threads: number,
+): Promise<{ readonly server: Server; readonly version: string } | null> {
   const python = findPython();
-  if (python === null) return [];
+  if (python === null) return null;
   const start = async (kind: string): Promise<{ server: Server; greeting: Greeting }> => {
     const server = new Server(python, kind, threads);
     return { server, greeting: await server.next<Greeting>() };
   };
-  let { server, greeting } = await start("cpu");
-  if (device === "webgpu") {
-    server.close();
-    if (!greeting.cuda) return [];
-    ({ server, greeting } = await start("cuda"));
-  }
+  const { server, greeting } = await start("cpu");
+  if (device === "cpu") return { server, version: greeting.version };
+  server.close();
+  if (!greeting.cuda) return null;
+  const cuda = await start("cuda");
+  return { server: cuda.server, version: `${cuda.greeting.version} on ${cuda.greeting.name}` };
+}
+
+/** PyTorch as a subject; none where there is none. */
+export async function torchSubjects(device: "cpu" | "webgpu", threads: number): Promise<Subject[]> {
+  const started = await startTorch(device, threads);
+  if (started === null) return [];
+  const { server, version } = started;
   return [
     {
       name: `pytorch ${device === "cpu" ? "cpu" : "cuda"}`,
       library: "pytorch",
       device,
-      version: greeting.version,
+      version,
       threads,
       note: "native code, in a process of its own; its own clock",
       isCeiling: true,
