@@ -158,6 +158,9 @@ export class Node {
   depth = 0;
   /** True once what it was computed from has been forgotten. */
   settled = false;
+  /** Where it stands in the graph that is being realised, and which walk saw it last: scratch of those who walk. */
+  position = 0;
+  visit = 0;
   /** Why the value is gone, if it is. */
   lost: string | null = null;
   /** The user's line that recorded it, where that was kept. */

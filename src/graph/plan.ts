@@ -8,7 +8,7 @@ import { schedule } from "./schedule.ts";
 
 /** A node that came with the call of a plan: `pending` ones are computed, the others are read. */
 export interface Graph {
-  /** Pending nodes in order of recording, then the nodes that they read, in order of first use. */
+  /** Pending nodes in order of recording, then the nodes that they read, likewise. */
   readonly nodes: readonly Node[];
   readonly pending: number;
 }
@@ -44,64 +44,32 @@ export interface Plan {
   readonly targets: readonly number[];
 }
 
+let visits = 0;
+
 /** Collects what `targets` need that is still pending, and what that reads. */
 export function collect(targets: readonly Node[]): Graph {
-  const seen = new Set<Node>();
-  const pending: Node[] = [];
+  const visit = ++visits;
+  const nodes: Node[] = [];
+  const leaves: Node[] = [];
   const stack: Node[] = [];
-  for (const target of targets)
-    if (target.pending && !seen.has(target)) {
-      seen.add(target);
-      stack.push(target);
-    }
+  const see = (node: Node | null): void => {
+    if (node === null || node.visit === visit) return;
+    node.visit = visit;
+    if (node.pending) stack.push(node);
+    else leaves.push(node);
+  };
+  for (const target of targets) if (target.pending) see(target);
   while (stack.length > 0) {
     const node = stack.pop()!;
-    pending.push(node);
-    for (const arg of node.args) visit(arg.node);
-    for (const arg of node.tables) visit(arg.node);
+    nodes.push(node);
+    for (const arg of node.args) see(arg.node);
+    for (const arg of node.tables) see(arg.node);
   }
-  pending.sort((a, b) => a.id - b.id);
-  const leaves = new Set<Node>();
-  for (const node of pending) {
-    for (const arg of node.args) if (arg.node !== null && !arg.node.pending) leaves.add(arg.node);
-    for (const arg of node.tables) if (arg.node !== null && !arg.node.pending) leaves.add(arg.node);
-  }
-  return { nodes: [...pending, ...leaves], pending: pending.length };
-
-  function visit(node: Node | null): void {
-    if (node !== null && node.pending && !seen.has(node)) {
-      seen.add(node);
-      stack.push(node);
-    }
-  }
-}
-
-/** Text that is equal for programs that the same plan can run. */
-export function signature(graph: Graph, targets: ReadonlySet<Node>): string {
-  const position = new Map<Node, number>();
-  graph.nodes.forEach((node, i) => position.set(node, i));
-  const parts: string[] = [];
-  graph.nodes.forEach((node, i) => {
-    if (i >= graph.pending) {
-      // A single element known to the host is a scalar of the kernel; memory may be taken over only where nobody else wants it.
-      const kind = node.isHostScalar
-        ? "s"
-        : node.buffer === null
-          ? "h"
-          : node.holds > 0 || node.owners > 0 || node.uses > 1
-            ? "b"
-            : "o";
-      parts.push(`${kind}${node.dtype}${node.shape.join(",")}`);
-      return;
-    }
-    const mark = targets.has(node) ? "!" : node.owners === 0 && node.uses === 1 ? "-" : "";
-    let text = `${mark}${node.op.key}:${node.dtype}[${node.shape.join(",")}]${node.scalarTypes.join("")}`;
-    for (const arg of node.args)
-      text += `(${arg.node === null ? "" : position.get(arg.node)}:${arg.view.shape.join(",")};${arg.view.strides.join(",")};${arg.view.offset})`;
-    for (const arg of node.tables) text += `{${position.get(arg.node!)}}`;
-    parts.push(text);
-  });
-  return parts.join("|");
+  const pending = nodes.length;
+  nodes.sort((a, b) => a.id - b.id);
+  leaves.sort((a, b) => a.id - b.id);
+  for (const leaf of leaves) nodes.push(leaf);
+  return { nodes, pending };
 }
 
 /** Schedules the graph and plans its memory. */

@@ -6,10 +6,11 @@ import { DeviceError, DisposedError, IndexError, OutOfMemoryError } from "../err
 import { activeBackends } from "./devices.ts";
 import { Learned, LEAF, Node } from "./node.ts";
 import { keepTraced, tracedError } from "./trace.ts";
-import { collect, makePlan, runPlan, signature, type Graph, type Plan, type PlanHost } from "./plan.ts";
+import { collect, makePlan, runPlan, type Graph, type Plan, type PlanHost } from "./plan.ts";
 import { canRecompute, Residency } from "./residency.ts";
+import { signature } from "./signature.ts";
 
-/** Nodes recorded since the last realisation after which everything that nothing else reads is realised. */
+/** Nodes recorded and still pending after which everything that nothing else reads is realised. */
 const MAX_PENDING = 4000;
 /** Bytes of a read value up to which the host keeps it. */
 const MAX_REMEMBERED = 4096;
@@ -118,7 +119,11 @@ export function recordNode(node: Node): Node {
   if (node.traced) return keepTraced(node);
   const state = stateOf(node.backend);
   state.recorded.push(node);
-  if (state.recorded.length > MAX_PENDING) flushRecorded(node.backend);
+  if (state.recorded.length > MAX_PENDING) {
+    // What was part of a realisation does not count: else a loop of steps would be cut here, each time at another place.
+    state.recorded = state.recorded.filter((n) => n.pending && !n.ran);
+    if (state.recorded.length > MAX_PENDING / 2) flushRecorded(node.backend);
+  }
   return node;
 }
 
@@ -146,13 +151,18 @@ export function leafNode(backend: Backend, data: HostArray, shape: readonly numb
 export function transferNode(backend: Backend, from: Node): Node {
   const node = new Node(backend, LEAF, from.shape, from.dtype, []);
   node.transferFrom = from;
+  openTransfers++;
   node.traced = from.traced;
   from.uses++;
   return node;
 }
 
+/** Transfers that have not arrived yet, those of lost tensors among them. */
+let openTransfers = 0;
+
 /** Transfers that must arrive before the targets can be computed. */
 function transfersFor(targets: readonly Node[]): Node[] {
+  if (openTransfers === 0) return [];
   const result: Node[] = [];
   const seen = new Set<Node>();
   const stack = targets.filter((t) => t.pending);
@@ -171,6 +181,7 @@ function arrive(node: Node, data: HostArray): void {
   node.host = data;
   node.transferFrom!.uses--;
   node.transferFrom = null;
+  openTransfers--;
 }
 
 /** True if a value cannot be had without waiting for another device. */
