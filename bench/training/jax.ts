@@ -94,7 +94,7 @@ export function startJax(jax: Jax, model: Model, start: readonly Float32Array[],
         np.array(x, { shape: model.xShape }),
         np.array(y, { shape: [y.length] }),
         np.array(corrections, { shape: [2] }),
-      ) as JaxArray[];
+      );
       last?.dispose();
       last = loss!;
       state = {

@@ -209,7 +209,7 @@ function show(model: Model, outcomes: readonly TrainingOutcome[], factories: rea
       `${time(o.step.p10)} .. ${time(o.step.p90)}`,
       time(o.first),
       o.loss.toFixed(5),
-      `${digits(model.flops / o.step.median / 1e9)}`,
+      digits(model.flops / o.step.median / 1e9),
       ratio(o.step.median / own),
       `${o.step.samples}${o.stepsPerSample > 1 ? ` of ${o.stepsPerSample}` : ""}`,
       ...(watched ? [String(o.dispatches ?? ""), String(o.submissions ?? "")] : []),

@@ -46,7 +46,7 @@ function forward(tg: typeof Tapegrad, model: Model, p: Parameters, x: Tensor): T
     return second.flatten(1).matmul(p["w"]!).add(p["b"]!);
   }
   const { layers, heads, width, length, vocabulary } = model.gpt!;
-  const norm = (t: Tensor, name: string): Tensor => tg.F.layerNorm(t, [width], p[`${name}w`]!, p[`${name}b`]!);
+  const norm = (t: Tensor, name: string): Tensor => tg.F.layerNorm(t, [width], p[`${name}w`], p[`${name}b`]);
   const split = (t: Tensor): Tensor => t.reshape(model.batch, length, heads, width / heads).transpose(1, 2);
   let h = tg.F.embedding(x, p["tokens"]!).add(p["positions"]!);
   for (let i = 0; i < layers; i++) {
