@@ -1,10 +1,12 @@
 /** `npm run bench`: see support/options.ts for what it can be told. */
 
+import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { tmpdir } from "node:os";
 import { dawnEnvironment, ROOT } from "../scripts/support/environment.ts";
 import { runNode } from "../scripts/support/run.ts";
+import { built } from "./support/built.ts";
 import { machine, ownVersion } from "./support/machine.ts";
 import { readOptions, USAGE, type BenchOptions, type Command, type ThreadMode } from "./support/options.ts";
 import { buildGradients, installPeers } from "./support/peers.ts";
@@ -18,9 +20,27 @@ async function runPart(command: Command, options: BenchOptions, mode: ThreadMode
       return (await import("./training/run.ts")).runTraining(options, mode);
     case "host":
       return (await import("./host/run.ts")).runHost(options);
-    default:
-      throw new Error(`${command} is not there yet`);
+    case "memory":
+    case "cold":
+    case "size":
+      if (built !== null) throw new Error(`${command} runs from the repository only: npm run bench -- ${command}`);
+      return runFromRepository(command, options);
   }
+}
+
+/** What starts other files of the repository. */
+async function runFromRepository(command: "memory" | "cold" | "size", options: BenchOptions): Promise<unknown> {
+  if (command === "memory") return (await import("./memory/run.ts")).runMemory(options);
+  const { runCold, runSize } = await import("./cold.ts");
+  return command === "cold" ? runCold(options) : runSize(options);
+}
+
+/** Runs the bundle once more, in a process of its own. */
+function runSelf(args: readonly string[]): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const child = spawn(process.execPath, [process.argv[1]!, ...args], { stdio: "inherit" });
+  child.on("exit", (code) => resolve(code ?? 128));
+  return promise;
 }
 
 /** Modes of threads in which a command runs: what does not depend on them runs once. */
@@ -32,7 +52,8 @@ function modesOf(command: Command, options: BenchOptions): readonly ThreadMode[]
 async function runAll(commands: readonly Command[], options: BenchOptions, args: readonly string[]): Promise<number> {
   installPeers();
   await buildGradients();
-  const environment = options.device === "webgpu" ? dawnEnvironment().variables : {};
+  // The bundle takes the machine as it is.
+  const environment = options.device === "webgpu" && built === null ? dawnEnvironment().variables : {};
   const results: Record<string, unknown[]> = {};
   const facts = machine();
   console.log(`${facts.processor}, ${facts.parallelism} threads; ${facts.engine}; commit ${facts.commit}`);
@@ -42,11 +63,8 @@ async function runAll(commands: readonly Command[], options: BenchOptions, args:
   for (const command of commands)
     for (const mode of modesOf(command, options)) {
       const part = join(tmpdir(), `tapegrad-bench-${process.pid}.json`);
-      const code = await runNode(
-        "bench/main.ts",
-        [...withoutValues(args, commands), command, "--threads", mode, "--part", part],
-        environment,
-      );
+      const partArgs = [...withoutValues(args, commands), command, "--threads", mode, "--part", part];
+      const code = await (built === null ? runNode("bench/main.ts", partArgs, environment) : runSelf(partArgs));
       if (code !== 0) {
         console.error(`bench: ${command} (${mode}) ended with code ${code}`);
         failures++;
@@ -57,11 +75,10 @@ async function runAll(commands: readonly Command[], options: BenchOptions, args:
     }
   if (options.output !== null && Object.keys(results).length > 0) {
     const stamp = facts.date.slice(0, 16).replaceAll(":", "");
-    const file =
-      options.output === ""
-        ? join(ROOT, "bench/results", `${stamp}-${options.device}${options.quick ? "-quick" : ""}.json`)
-        : options.output;
-    mkdirSync(join(ROOT, "bench/results"), { recursive: true });
+    const name = `${stamp}-${options.device}${options.quick ? "-quick" : ""}.json`;
+    const folder = built === null ? join(ROOT, "bench/results") : process.cwd();
+    const file = options.output === "" ? join(folder, name) : options.output;
+    mkdirSync(folder, { recursive: true });
     writeFileSync(
       file,
       `${JSON.stringify({ version: ownVersion(), options: plain, machine: facts, ...results }, null, 1)}\n`,

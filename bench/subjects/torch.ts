@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { built } from "../support/built.ts";
 import type { Workload } from "../workloads/workload.ts";
 import type { Instance, Subject } from "./subject.ts";
 
@@ -31,7 +32,8 @@ export class Server {
   readonly folder = mkdtempSync(join(tmpdir(), "tapegrad-bench-"));
 
   constructor(python: string, device: string, threads: number) {
-    const script = fileURLToPath(new URL("pytorch_server.py", import.meta.url));
+    const script =
+      built === null ? fileURLToPath(new URL("pytorch_server.py", import.meta.url)) : this.#unpack(built.python);
     this.#child = spawn(python, [script, device, String(threads)], {
       stdio: ["pipe", "pipe", "inherit"],
       env: { ...process.env, OMP_NUM_THREADS: String(threads), PYTHONUNBUFFERED: "1" },
@@ -41,6 +43,12 @@ export class Server {
     this.#child.on("exit", (code) => {
       for (const w of this.#waiting.splice(0)) w.reject(new Error(`the PyTorch process ended with code ${code}`));
     });
+  }
+
+  /** Writes the scripts of the bundled benchmark to where Python can run them. */
+  #unpack(scripts: Readonly<Record<string, string>>): string {
+    for (const [name, text] of Object.entries(scripts)) writeFileSync(join(this.folder, name), text);
+    return join(this.folder, "pytorch_server.py");
   }
 
   /** The next line that the server prints. */

@@ -9,7 +9,7 @@ let provided: GPU | null = null;
 export async function provideGpu(): Promise<GPU> {
   if (provided !== null) return provided;
   // The name is no literal, so that the bundled benchmark finds the package where it runs.
-  const name = ["web", "gpu"].join("");
+  const name = process.env["TAPEGRAD_DAWN"] ?? ["web", "gpu"].join("");
   const { create, globals } = (await import(name)) as { create(options: string[]): GPU; globals: object };
   Object.assign(globalThis, globals);
   provided = create(TOGGLES);

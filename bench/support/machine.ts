@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
+import { built } from "./built.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -21,6 +22,7 @@ export interface Machine {
 }
 
 function commit(): string {
+  if (built !== null) return built.commit;
   try {
     const git = (...args: string[]): string => execFileSync("git", args, { cwd: ROOT, encoding: "utf8" }).trim();
     return `${git("rev-parse", "--short", "HEAD")}${git("status", "--porcelain", "--", "src") === "" ? "" : " with changes"}`;
@@ -45,6 +47,7 @@ export function machine(): Machine {
 
 /** Version of the library. */
 export function ownVersion(): string {
+  if (built !== null) return built.version;
   return (JSON.parse(readFileSync(`${ROOT}package.json`, "utf8")) as { readonly version: string }).version;
 }
 

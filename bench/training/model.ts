@@ -68,25 +68,25 @@ function patterns(batch: number, size: number, seed: number): Batch {
   return { x, y };
 }
 
-function mlp(batch: number): Model {
-  const layers = [784, 256, 10];
+/** A perceptron with these sizes, of which the last is the number of classes (ten, as the data has). */
+export function mlp(layers: readonly number[], batch: number): Model {
   const parameters = layers.slice(1).flatMap((out, i): ParameterSpec[] => [
     { name: `w${i}`, shape: [layers[i]!, out], start: Math.sqrt(2 / layers[i]!) },
     { name: `b${i}`, shape: [out], start: "zeros" },
   ]);
   return {
-    id: `mlp-784-256-10-b${batch}`,
-    title: `perceptron 784-256-10, batch ${batch}`,
+    id: `mlp-${layers.join("-")}-b${batch}`,
+    title: `perceptron ${layers.join("-")}, batch ${batch}`,
     kind: "mlp",
     gpt: null,
     batch,
-    xShape: [batch, 784],
+    xShape: [batch, layers[0]!],
     parameters,
     // The gradient of the first layer's input is not needed.
-    flops: 2 * batch * (784 * 256 * 2 + 256 * 10 * 3),
+    flops: layers.slice(1).reduce((sum, out, i) => sum + 2 * batch * layers[i]! * out * (i === 0 ? 2 : 3), 0),
     quick: true,
     large: false,
-    makeBatch: (seed) => patterns(batch, 784, seed),
+    makeBatch: (seed) => patterns(batch, layers[0]!, seed),
   };
 }
 
@@ -170,7 +170,7 @@ function gpt(id: string, batch: number, sizes: GptSizes, quick: boolean, large: 
 }
 
 export const MODELS: readonly Model[] = [
-  mlp(128),
+  mlp([784, 256, 10], 128),
   cnn(256),
   gpt("gpt-4x128-T64-b12", 12, { layers: 4, heads: 4, width: 128, length: 64, vocabulary: 65 }, true, false),
   gpt("gpt-6x384-T256-b64", 64, { layers: 6, heads: 6, width: 384, length: 256, vocabulary: 65 }, false, true),

@@ -41,13 +41,16 @@ function forward(tf: Tf, model: Model, p: Parameters, x: TfTensor): TfTensor {
   return tf.matMul(norm(h, "norm"), p["head"]!);
 }
 
-/** Starts training on the backend that is set. */
-export function startTfjs(tf: Tf, model: Model, start: readonly Float32Array[]): Stepper {
+let made = 0;
+
+/** Starts training on the backend that is set; without `tidy` nothing gives up the intermediate tensors of a step. */
+export function startTfjs(tf: Tf, model: Model, start: readonly Float32Array[], tidy = true): Stepper {
+  made++;
   const list = model.parameters.map(({ name, shape }, i) => {
     const given = tf.tensor(start[i]!, shape);
     const isFilter = shape.length === 4;
     const value = isFilter ? tf.transpose(given, [2, 3, 1, 0]) : given;
-    const variable = tf.variable(value, true, `${model.id}.${name}`);
+    const variable = tf.variable(value, true, `${model.id}.${made}.${name}`);
     return variable;
   });
   const p = named(model, list);
@@ -57,8 +60,8 @@ export function startTfjs(tf: Tf, model: Model, start: readonly Float32Array[]):
   let last: TfTensor | null = null;
   return {
     step({ x, y }) {
-      last?.dispose();
-      last = tf.tidy(() => {
+      if (tidy) last?.dispose();
+      const run = (): TfTensor => {
         const given = tf.tensor(x, model.xShape, x instanceof Int32Array ? "int32" : "float32");
         // One channel: only the shape differs between the two layouts.
         const input = model.kind === "cnn" ? tf.reshape(given, [model.batch, 28, 28, 1]) : given;
@@ -71,7 +74,8 @@ export function startTfjs(tf: Tf, model: Model, start: readonly Float32Array[]):
         for (const v of list) v.assign(tf.mul(v, 1 - lr * weightDecay));
         optimizer.applyGradients(grads);
         return value;
-      });
+      };
+      last = tidy ? tf.tidy(run) : run();
     },
     loss: async () => (await last!.data())[0]!,
     close() {

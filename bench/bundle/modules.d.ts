@@ -1,0 +1,3 @@
+/** Modules that exist only while the bundle is made. */
+declare module "peer:tfjs-webgpu";
+declare module "peer:jax";

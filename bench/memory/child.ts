@@ -1,0 +1,270 @@
+/**
+ * One loop of the memory report, in a process of its own: `child.ts <library> <loop> <device> <steps> <seconds>`. Prints one line of JSON.
+ */
+
+import * as tg from "#tapegrad";
+import { NullBackend } from "../../src/backend/null.ts";
+import type { Call, DeviceBuffer, ReadRequest, ReadResult } from "../../src/backend/backend.ts";
+import { setBackend, setDefaultBackend } from "../../src/graph/devices.ts";
+import type { DType, HostArray } from "../../src/dtype.ts";
+import { draw } from "../support/random.ts";
+import { loadJax, loadTfWasm } from "../support/peers.ts";
+import { initTapegrad } from "../subjects/all.ts";
+import { startJax } from "../training/jax.ts";
+import { mlp, startOf, type Stepper } from "../training/model.ts";
+import { startTfjs } from "../training/tfjs.ts";
+import { LOOPS, PARAMETER_BYTES, type Awaits } from "./loops.ts";
+
+/** What a loop leaves behind. */
+export interface MemoryOutcome {
+  readonly library: string;
+  readonly loop: string;
+  readonly device: string;
+  readonly steps: number;
+  readonly seconds: number;
+  /** Bytes that the library counts as in use (its own figures), after step 20 and at the end. */
+  readonly live20: number | null;
+  readonly live: number | null;
+  readonly cached: number | null;
+  readonly pooled: number | null;
+  readonly peak: number | null;
+  /** Tensors in use after step 20 and at the end, where the library counts them. */
+  readonly tensors20: number | null;
+  readonly tensors: number | null;
+  /** What liveness needs at least, double-buffered parameters included (training loops). */
+  readonly least: number | null;
+  /** WebAssembly memory, which never shrinks. */
+  readonly wasm20: number;
+  readonly wasm: number;
+  /** The process's resident memory before the loop, after step 20 and at the end. */
+  readonly rss0: number;
+  readonly rss20: number;
+  readonly rss: number;
+  readonly failure: string | null;
+}
+
+const WARM_STEPS = 20;
+
+// Libraries that do not say how much they use have at least a WebAssembly memory that can be looked at.
+const memories: WebAssembly.Memory[] = [];
+globalThis.WebAssembly.Memory = new Proxy(WebAssembly.Memory, {
+  construct(target, args: [WebAssembly.MemoryDescriptor]) {
+    const memory = new target(...args);
+    memories.push(memory);
+    return memory;
+  },
+});
+const instantiated = WebAssembly.instantiate;
+function noteExports(result: unknown): void {
+  const instance =
+    result instanceof WebAssembly.Instance ? result : (result as WebAssembly.WebAssemblyInstantiatedSource).instance;
+  const { memory } = instance?.exports ?? {};
+  if (memory instanceof WebAssembly.Memory && !memories.includes(memory)) memories.push(memory);
+}
+Object.assign(WebAssembly, {
+  instantiate: async (...args: Parameters<typeof WebAssembly.instantiate>) => {
+    const result: unknown = await instantiated(...args);
+    noteExports(result);
+    return result;
+  },
+});
+const wasmBytes = (): number => memories.reduce((sum, m) => sum + m.buffer.byteLength, 0);
+
+interface Figures {
+  readonly live: number | null;
+  readonly cached: number | null;
+  readonly pooled: number | null;
+  readonly peak: number | null;
+  readonly tensors: number | null;
+}
+
+const NOTHING: Figures = { live: null, cached: null, pooled: null, peak: null, tensors: null };
+
+/** Runs steps until there are enough or the time is over; a step is waited for as the loop has it. */
+async function runLoop(
+  awaits: Awaits,
+  steps: number,
+  seconds: number,
+  step: (i: number) => { read(): Promise<unknown> },
+  figures: () => Figures,
+): Promise<Omit<MemoryOutcome, "library" | "loop" | "device" | "least" | "failure">> {
+  const rss0 = process.memoryUsage.rss();
+  const begin = performance.now();
+  let at20 = NOTHING;
+  let rss20 = 0;
+  let wasm20 = 0;
+  let done = 0;
+  while (done < steps && (performance.now() - begin) / 1e3 < seconds) {
+    const { read } = step(done++);
+    if (awaits === "each step" || (awaits === "each 100" && done % 100 === 0)) await read();
+    if (done === WARM_STEPS) {
+      at20 = figures();
+      rss20 = process.memoryUsage.rss();
+      wasm20 = wasmBytes();
+    }
+  }
+  const end = figures();
+  const elapsed = (performance.now() - begin) / 1e3;
+  return {
+    steps: done,
+    seconds: elapsed,
+    live20: at20.live,
+    live: end.live,
+    cached: end.cached,
+    pooled: end.pooled,
+    peak: end.peak,
+    tensors20: at20.tensors,
+    tensors: end.tensors,
+    wasm20,
+    wasm: wasmBytes(),
+    rss0,
+    rss20,
+    rss: process.memoryUsage.rss(),
+  };
+}
+
+/** A null backend that notes when each buffer is first and last needed. */
+class Tracing extends NullBackend {
+  readonly #first = new Map<DeviceBuffer, number>();
+  readonly #last = new Map<DeviceBuffer, number>();
+  time = 0;
+
+  #use(buffer: DeviceBuffer): void {
+    if (!this.#first.has(buffer)) this.#first.set(buffer, this.time);
+    this.#last.set(buffer, this.time);
+  }
+
+  override upload(buffer: DeviceBuffer, dtype: DType, data: HostArray): void {
+    // Host data is needed on the device when a kernel reads it, not before.
+    super.upload(buffer, dtype, data);
+  }
+
+  override run(calls: readonly Call[]): void {
+    for (const call of calls) {
+      this.time++;
+      for (const buffer of call.buffers) this.#use(buffer);
+    }
+    super.run(calls);
+    this.reset();
+  }
+
+  override read(requests: readonly ReadRequest[]): Promise<ReadResult> {
+    this.time++;
+    for (const { buffer } of requests) this.#use(buffer);
+    return super.read(requests);
+  }
+
+  /** The most bytes that were needed at the same time from a moment on. */
+  leastPeak(from: number): number {
+    const changes = new Map<number, number>();
+    const add = (at: number, bytes: number): void => void changes.set(at, (changes.get(at) ?? 0) + bytes);
+    for (const [buffer, first] of this.#first) {
+      const last = this.#last.get(buffer)!;
+      if (last < from) continue;
+      add(Math.max(first, from), buffer.bytes);
+      add(last + 1, -buffer.bytes);
+    }
+    let now = 0;
+    let peak = 0;
+    for (const at of [...changes.keys()].sort((a, b) => a - b)) {
+      now += changes.get(at)!;
+      peak = Math.max(peak, now);
+    }
+    return peak;
+  }
+}
+
+async function leastBytes(id: string): Promise<number> {
+  const loop = LOOPS.find((l) => l.id === id)!;
+  const backend = new Tracing();
+  setBackend(backend);
+  setDefaultBackend(backend);
+  const step = loop.start(tg);
+  let from = 0;
+  for (let i = 0; i < 40; i++) {
+    if (i === WARM_STEPS) from = backend.time + 1;
+    const value = step(i);
+    if (loop.awaits === "each step") await value.data();
+  }
+  return backend.leastPeak(from) + (id.startsWith("train") || id === "keep-losses" ? PARAMETER_BYTES : 0);
+}
+
+async function ours(id: string, device: "cpu" | "webgpu", steps: number, seconds: number): Promise<MemoryOutcome> {
+  const loop = LOOPS.find((l) => l.id === id)!;
+  const least = await leastBytes(id);
+  await initTapegrad(device, "one");
+  const step = loop.start(tg);
+  const figures = (): Figures => {
+    const m = tg.memory() as tg.MemoryInfo & { readonly tensors?: number; readonly cachedBytes?: number };
+    return {
+      live: m.liveBytes,
+      cached: m.cachedBytes ?? null,
+      pooled: m.pooledBytes,
+      peak: m.peakBytes,
+      tensors: m.tensors ?? null,
+    };
+  };
+  tg.resetPeakMemory();
+  const result = await runLoop(
+    loop.awaits,
+    steps,
+    seconds,
+    (i) => {
+      const value = step(i);
+      return { read: () => value.data() };
+    },
+    figures,
+  );
+  return { library: "tapegrad", loop: id, device, least, failure: null, ...result };
+}
+
+const SMALL = mlp([64, 128, 10], 64);
+
+async function peer(library: string, steps: number, seconds: number): Promise<MemoryOutcome> {
+  let stepper: Stepper;
+  let figures = (): Figures => NOTHING;
+  if (library.startsWith("tfjs")) {
+    const tf = await loadTfWasm();
+    stepper = startTfjs(tf, SMALL, startOf(SMALL), !library.includes("without"));
+    figures = () => {
+      const { numBytes, numTensors } = tf.memory();
+      return { ...NOTHING, live: numBytes, tensors: numTensors };
+    };
+  } else {
+    const jax = await loadJax("wasm", "one");
+    stepper = startJax(jax, SMALL, startOf(SMALL), library.includes("jit"));
+  }
+  let pending: Promise<void> | void;
+  const result = await runLoop(
+    "each step",
+    steps,
+    seconds,
+    (i) => {
+      const x = draw({ kind: "normal" }, 64 * 64, i + 1);
+      const y = draw({ kind: "index", below: 10 }, 64, i + 1) as Int32Array;
+      pending = stepper.step({ x, y });
+      return {
+        async read() {
+          await pending;
+          await stepper.loss();
+        },
+      };
+    },
+    figures,
+  );
+  return { library, loop: "train", device: "cpu", least: null, failure: null, ...result };
+}
+
+const [library, loop, device, steps, seconds] = process.argv.slice(2) as [
+  string,
+  string,
+  "cpu" | "webgpu",
+  string,
+  string,
+];
+const outcome =
+  library === "tapegrad"
+    ? await ours(loop, device, Number(steps), Number(seconds))
+    : await peer(library, Number(steps), Number(seconds));
+console.log(JSON.stringify(outcome));
+process.exit(0);
