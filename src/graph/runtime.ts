@@ -10,7 +10,7 @@ import { collect, makePlan, runPlan, type Graph, type Plan, type PlanHost } from
 import { canRecompute, Residency } from "./residency.ts";
 import { signature } from "./signature.ts";
 
-/** Nodes recorded and still pending after which everything that nothing else reads is realised. */
+/** Nodes recorded after which what nothing else reads is realised, as far as it was recorded before the last realisation. */
 const MAX_PENDING = 4000;
 /** Bytes of a read value up to which the host keeps it. */
 const MAX_REMEMBERED = 4096;
@@ -32,6 +32,8 @@ interface DeviceState {
   recorded: Node[];
   /** Values asked to be written out with the next realisation. */
   requested: Node[];
+  /** How many of them had been recorded when something was last realised. */
+  fresh: number;
 }
 
 const states = new WeakMap<Backend, DeviceState>();
@@ -46,7 +48,14 @@ export function setBudget(bytes: number | null): void {
 function stateOf(backend: Backend): DeviceState {
   let state = states.get(backend);
   if (state === undefined) {
-    state = { residency: new Residency(backend), plans: new Map(), learned: new Map(), recorded: [], requested: [] };
+    state = {
+      residency: new Residency(backend),
+      plans: new Map(),
+      learned: new Map(),
+      recorded: [],
+      requested: [],
+      fresh: 0,
+    };
     state.residency.budget = budget;
     states.set(backend, state);
   }
@@ -120,9 +129,11 @@ export function recordNode(node: Node): Node {
   const state = stateOf(node.backend);
   state.recorded.push(node);
   if (state.recorded.length > MAX_PENDING) {
-    // What was part of a realisation does not count: else a loop of steps would be cut here, each time at another place.
-    state.recorded = state.recorded.filter((n) => n.pending && !n.ran);
-    if (state.recorded.length > MAX_PENDING / 2) flushRecorded(node.backend);
+    // The step that is being recorded is left whole: else a loop would be cut here, each time at another place.
+    const recent = state.fresh > 0 ? state.recorded.splice(state.fresh) : [];
+    flushRecorded(node.backend);
+    state.recorded = recent;
+    state.fresh = 0;
   }
   return node;
 }
@@ -234,6 +245,7 @@ export function realize(
   }
   runInRoom(state, plan, graph, set);
   realisations.count++;
+  state.fresh = state.recorded.length;
   for (const node of graph.nodes.slice(0, graph.pending)) if (!set.has(node) && isInternal(node)) node.settle();
   afterRun(state, graph, set, keep);
 }
