@@ -3,18 +3,20 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
+import { benchPeers } from "./bench/page/plugin.ts";
 import { demos } from "./demo/demos.ts";
 
 // Cross-origin isolation, as threads and precise clocks want it.
 const headers = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
 
 const root = fileURLToPath(new URL("demo", import.meta.url));
-const pages = ["index.html", ...demos.map(({ folder }) => `${folder}/index.html`)];
+const pages = ["index.html", ...demos.map(({ folder }) => `${folder}/index.html`), "bench/index.html"];
 
 export default defineConfig({
   root,
   // Addresses within the gallery are relative: it can be put into any folder of a server.
   base: "./",
+  plugins: [benchPeers()],
   cacheDir: fileURLToPath(new URL(".cache/vite", import.meta.url)),
   build: {
     outDir: join(root, "..", "dist-demo"),

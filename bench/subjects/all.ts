@@ -19,12 +19,17 @@ export async function initTapegrad(device: Device, mode: ThreadMode): Promise<tg
   return tg.init({ device, threads });
 }
 
+/** Threads that Tapegrad computes with: one unless it says otherwise. */
+export function threadsIn(info: tg.DeviceInfo & { readonly threads?: number }): number {
+  return info.threads ?? 1;
+}
+
 /** Tapegrad first, then the peers, then the ceiling. What cannot be started is reported and left out. */
 export async function makeSubjects(device: Device, mode: ThreadMode): Promise<Subject[]> {
   const threads = threadsOf(mode);
   if (device === "webgpu") await provideGpu();
-  await initTapegrad(device, mode);
-  const subjects: Subject[] = [tapegradSubject(tg, device, ownVersion(), threads)];
+  const own = threadsIn(await initTapegrad(device, mode));
+  const subjects: Subject[] = [tapegradSubject(tg, device, ownVersion(), own)];
   const jaxVersion = peerVersion("@jax-js/jax");
   const jaxNote = device === "cpu" && mode === "all" ? "its web workers run as worker threads" : undefined;
   const start = async (name: string, make: () => Promise<Subject[]>): Promise<void> => {
