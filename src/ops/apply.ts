@@ -100,6 +100,11 @@ export function applyNode(
 /** Ops by key: a map's lowering is built once for each combination of types. */
 const mapOps = new Map<string, MapOp>();
 
+/** The map with this key, if it was made before. */
+export function knownMapOp(key: string): MapOp | undefined {
+  return mapOps.get(key);
+}
+
 /** The map with this key, made on first use. */
 export function mapOp(key: string, cost: number, lower: MapOp["lower"]): MapOp {
   let op = mapOps.get(key);

@@ -2,13 +2,16 @@
 
 import { describeValue } from "../args.ts";
 import type { Backend } from "../backend/backend.ts";
+import { isGradEnabled } from "../autograd/mode.ts";
 import { record, type Wrt } from "../autograd/tape.ts";
 import { category, isFloat, promoteTypes, type DType } from "../dtype.ts";
 import { ArgumentError, DTypeError } from "../errors.ts";
 import { valueType, type Builder, type Value } from "../graph/builder.ts";
-import { broadcastShapes } from "../graph/view.ts";
+import type { ValueType } from "../graph/kernel.ts";
+import type { MapOp } from "../graph/node.ts";
+import { broadcastShapes, sameShape } from "../graph/view.ts";
 import type { Tensor } from "../tensor.ts";
-import { applyNode, argOf, checkTensor, commonBackend, isTensor, mapOp } from "./apply.ts";
+import { applyNode, argOf, checkTensor, commonBackend, isTensor, knownMapOp, mapOp } from "./apply.ts";
 import { UNARY, type UnaryRow } from "./scalar.ts";
 import { SPECIAL } from "./special-rows.ts";
 
@@ -99,29 +102,35 @@ export function elementwise(
   result: DType,
   lower: (b: Builder, args: readonly Value[]) => Value,
 ): Tensor {
-  const tensors = operands.filter(isTensor);
+  const tensors: Tensor[] = [];
+  const scalars: number[] = [];
+  const scalarTypes: ValueType[] = [];
+  let kinds = "";
+  let types = "";
+  for (let i = 0; i < operands.length; i++) {
+    const operand = operands[i]!;
+    const type = typeof compute === "string" ? compute : compute[i]!;
+    const comma = i === 0 ? "" : ",";
+    types += comma + type;
+    if (isTensor(operand)) {
+      tensors.push(operand);
+      kinds += comma + operand.impl.dtype;
+    } else {
+      kinds += `${comma}n`;
+      // A number takes part in uint8 as the byte that it wraps to.
+      scalars.push(type === "uint8" ? Number(operand) & 255 : Number(operand));
+      scalarTypes.push(valueType(type));
+    }
+  }
   if (tensors.length === 0) throw new ArgumentError(`${name}: at least one operand must be a Tensor`);
   const backend: Backend = commonBackend(name, tensors);
-  const shape = tensors.length === 1 ? tensors[0]!.shape : broadcastShapes(name, ...tensors.map((t) => t.shape));
-  const types = operands.map((_, i) => (typeof compute === "string" ? compute : compute[i]!));
-  const kinds = operands.map((o) => (isTensor(o) ? o.dtype : "n"));
-  const op = mapOp(`${name}:${kinds.join(",")}:${types.join(",")}:${result}`, cost, (b, args, { scalars }) => {
-    let tensor = 0;
-    let number = 0;
-    const values = kinds.map((kind, i) =>
-      kind === "n" ? scalars[number++]! : b.convert(args[tensor++]!, kind, types[i]!),
-    );
-    const y = lower(b, values);
-    return result === "uint8" ? b.emit("wrap8", "i", [y]) : y;
-  });
-  const scalars: number[] = [];
-  const scalarTypes: ("f" | "d" | "i" | "u" | "b")[] = [];
-  operands.forEach((o, i) => {
-    if (isTensor(o)) return;
-    // A number takes part in uint8 as the byte that it wraps to.
-    scalars.push(types[i] === "uint8" ? Number(o) & 255 : Number(o));
-    scalarTypes.push(valueType(types[i]!));
-  });
+  const { shape: first } = tensors[0]!.impl;
+  const shape = tensors.every((t) => sameShape(t.impl.shape, first))
+    ? first
+    : broadcastShapes(name, ...tensors.map((t) => t.shape));
+  const key = `${name}:${kinds}:${types}:${result}`;
+  const op =
+    knownMapOp(key) ?? mapOp(key, cost, lowering(kinds.split(","), types.split(",") as DType[], result, lower));
   return applyNode(
     backend,
     op,
@@ -130,6 +139,24 @@ export function elementwise(
     tensors.map((t) => argOf(t, shape)),
     { scalars, scalarTypes },
   );
+}
+
+/** Converts what a kernel loads (of the dtypes `kinds`, "n" for a number) to the types that the operation computes in. */
+function lowering(
+  kinds: readonly string[],
+  types: readonly DType[],
+  result: DType,
+  lower: (b: Builder, args: readonly Value[]) => Value,
+): MapOp["lower"] {
+  return (b, args, { scalars }) => {
+    let tensor = 0;
+    let number = 0;
+    const values = kinds.map((kind, i) =>
+      kind === "n" ? scalars[number++]! : b.convert(args[tensor++]!, kind as DType, types[i]!),
+    );
+    const y = lower(b, values);
+    return result === "uint8" ? b.emit("wrap8", "i", [y]) : y;
+  };
 }
 
 /** The derivative with respect to one operand: what it is computed from (tensors are saved), and the formula. */
@@ -158,7 +185,8 @@ export function recordOperands(
   rules: readonly OperandRule[],
   numbers: "tensors" | "scalars" = "scalars",
 ): void {
-  if (!isFloat(out.dtype)) return;
+  if (!isFloat(out.dtype) || !isGradEnabled()) return;
+  if (!rules.some(([operand]) => isTensor(operand) && operand.requiresGrad)) return;
   const wrts: Wrt[] = [];
   let once = false;
   for (const [operand, saved, formula] of rules) {
