@@ -12,23 +12,18 @@ import { tapegradSubject } from "./tapegrad.ts";
 import { tfjsSubject } from "./tfjs.ts";
 import { torchSubjects } from "./torch.ts";
 
-/** Starts Tapegrad on a device, with the threads of the mode where it has threads. */
-export async function initTapegrad(device: Device, mode: ThreadMode): Promise<tg.DeviceInfo> {
-  if (device === "webgpu") return tg.init({ device, gpu: await provideGpu() });
+/** Starts Tapegrad on a device, with the threads of the mode where it is the CPU; gives their number. */
+export async function initTapegrad(device: Device, mode: ThreadMode): Promise<number> {
   const threads = threadsOf(mode);
-  return tg.init({ device, threads });
-}
-
-/** Threads that Tapegrad computes with: one unless it says otherwise. */
-export function threadsIn(info: tg.DeviceInfo & { readonly threads?: number }): number {
-  return info.threads ?? 1;
+  await tg.init(device === "webgpu" ? { device, gpu: await provideGpu() } : { device, threads });
+  return threads;
 }
 
 /** Tapegrad first, then the peers, then the ceiling. What cannot be started is reported and left out. */
 export async function makeSubjects(device: Device, mode: ThreadMode): Promise<Subject[]> {
   const threads = threadsOf(mode);
   if (device === "webgpu") await provideGpu();
-  const own = threadsIn(await initTapegrad(device, mode));
+  const own = await initTapegrad(device, mode);
   const subjects: Subject[] = [tapegradSubject(tg, device, ownVersion(), own)];
   const jaxVersion = peerVersion("@jax-js/jax");
   const jaxNote = device === "cpu" && mode === "all" ? "its web workers run as worker threads" : undefined;

@@ -4,7 +4,7 @@ import * as tg from "#tapegrad";
 import { ownVersion } from "../support/machine.ts";
 import type { ThreadMode } from "../support/options.ts";
 import { loadJax, loadTfGpu, loadTfWasm, peerVersion, threadsOf } from "../support/peers.ts";
-import { initTapegrad, threadsIn } from "../subjects/all.ts";
+import { initTapegrad } from "../subjects/all.ts";
 import { messageOf, type Device } from "../subjects/subject.ts";
 import { startTorch } from "../subjects/torch.ts";
 import { startJax } from "./jax.ts";
@@ -16,7 +16,7 @@ import { startTorchTraining } from "./torch.ts";
 /** Tapegrad first, then the peers, then the ceiling. What cannot be started is reported and left out. */
 export async function makeFactories(device: Device, mode: ThreadMode): Promise<TrainerFactory[]> {
   const threads = threadsOf(mode);
-  const own = threadsIn(await initTapegrad(device, mode));
+  const own = await initTapegrad(device, mode);
   const factories: TrainerFactory[] = [
     {
       name: "tapegrad",

@@ -31,13 +31,10 @@ async function peer<T>(name: string): Promise<T & Versioned> {
 }
 
 /** The libraries that can be loaded here; the reasons for those that cannot. */
-async function makeSubjects(
-  device: "cpu" | "webgpu",
-  info: tg.DeviceInfo & { readonly threads?: number },
-): Promise<{ subjects: Subject[]; missing: string[] }> {
+async function makeSubjects(device: "cpu" | "webgpu"): Promise<{ subjects: Subject[]; missing: string[] }> {
   const isolated = globalThis.crossOriginIsolated;
   const threads = isolated ? navigator.hardwareConcurrency : 1;
-  const subjects: Subject[] = [tapegradSubject(tg, device, "this checkout", info.threads ?? 1)];
+  const subjects: Subject[] = [tapegradSubject(tg, device, "this checkout", threads)];
   const missing: string[] = [];
   try {
     const jax = await peer<Jax>("jax");
@@ -77,7 +74,7 @@ async function run(): Promise<void> {
   if (info === null) return;
   setState("running");
   const device = info.type === "webgpu" ? "webgpu" : "cpu";
-  const { subjects, missing } = await makeSubjects(device, info);
+  const { subjects, missing } = await makeSubjects(device);
   const notes = subjects.map((s) => `${s.name} ${s.version}`);
   if (missing.length > 0) notes.push(`without ${missing.join("; ")} (run npm run bench once, then npm start)`);
   byId("subjects").textContent = notes.join(", ");
