@@ -38,6 +38,8 @@ export interface Step {
 /** A call whose shaders are chosen, but not its memory. */
 export interface FusedCall {
   readonly pipelines: readonly Pipeline[];
+  /** False if it takes no scratch memory. */
+  readonly scratch?: false;
   /** `memory` has what the layout's bindings stand for. */
   record(recorder: CallRecorder, scratch: Scratch, memory: readonly Bindable[], tag: number): void;
 }
@@ -76,10 +78,9 @@ export class FusedProgram implements DeviceProgram {
       const places = sharedPlaces(this.structure, slabs);
       const shared = places.some((p, slot) => p !== slot);
       const chosen = this.choose(fused, shared ? wholeLayout(this.structure, places) : this.#usual);
-      return {
-        pipelines: chosen.pipelines,
-        record: (recorder, scratch) => chosen.record(recorder, scratch, slabs, tag),
-      };
+      const record: PreparedCall["record"] = (recorder, scratch) => chosen.record(recorder, scratch, slabs, tag);
+      const { pipelines } = chosen;
+      return chosen.scratch === false ? { pipelines, scratch: false, record } : { pipelines, record };
     }
     const pieces = cutFused(this.#plan, fused, slabs, this.#device, most);
     const calls = pieces.map((piece) => this.#piece(piece, product(fused.outer)));
@@ -104,7 +105,7 @@ export class FusedProgram implements DeviceProgram {
       steps.forEach((step, i) => this.#dispatch(recorder, pipelines[i]!, step, data, memory, partial, tag));
       if (partial !== null) scratch.give(partial);
     };
-    return { pipelines, record };
+    return steps.length === 1 ? { pipelines, scratch: false, record } : { pipelines, record };
   }
 
   #dispatch(

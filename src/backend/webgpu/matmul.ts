@@ -127,7 +127,7 @@ export class MatmulProgram implements DeviceProgram {
     const pipeline = this.#pipelineFor(p, tiling, false);
     const record = (recorder: CallRecorder): void =>
       this.#dispatch(recorder, pipeline, p, tiling, 1, bound(pipeline.shader, memory, null), tag);
-    return { pipelines: [pipeline], record };
+    return { pipelines: [pipeline], scratch: false, record };
   }
 
   /** Products over parts of k, written to scratch memory one after the other, and their sum. */

@@ -127,7 +127,7 @@ export class ScatterProgram implements DeviceProgram {
         recorder.dispatch(pipeline, bound(pipeline.shader, piece.memory, null), grid, tag, words, work);
       }
     };
-    return { pipelines: [pipeline], record };
+    return { pipelines: [pipeline], scratch: false, record };
   }
 
   /**
@@ -299,6 +299,7 @@ export class ScanProgram implements DeviceProgram {
     const pipeline = this.#pipeline(variant);
     return {
       pipelines: [pipeline],
+      scratch: false,
       record: (recorder) => this.#dispatch(variant, recorder, piece, null, { chunk, first: 0, all: 1 }, tag),
     };
   }
@@ -523,6 +524,6 @@ export class CopyProgram implements DeviceProgram {
         left -= bytes;
       }
     };
-    return { pipelines: [], record };
+    return { pipelines: [], scratch: false, record };
   }
 }
