@@ -86,10 +86,11 @@ export interface Backend {
   /** Asks that used and pooled memory together stay within so many bytes, as far as free memory can be given back or used again. */
   readonly keepWithin?: (bytes: number) => void;
   /**
-   * Memory with undefined content, from the pool where possible; `label` says what for, in errors. Throws `OutOfMemoryError`, or,
+   * Memory with undefined content, from the pool where possible; `label` says what for, in errors. What is only used for a moment may
+   * get more than it asked for, where that is at hand. Throws `OutOfMemoryError`, or,
    * where a device finds out later that it has no memory, everything rejects that reads a value which depends on this one.
    */
-  allocate(bytes: number, label?: string): DeviceBuffer;
+  allocate(bytes: number, label?: string | null, use?: "kept" | "temporary"): DeviceBuffer;
   /** Gives memory back. Work submitted before still sees its content; the memory is reused only behind it. */
   release(buffer: DeviceBuffer): void;
   /** Queues a transfer of host elements (layout of `dtype`) to the start of a buffer; `data` may be changed afterwards. */

@@ -190,8 +190,8 @@ export function runPlan(plan: Plan, graph: Graph, backend: Backend, host: PlanHo
     for (const buffer of [...kept, ...temporaries]) backend.release(buffer);
   };
   try {
-    for (const bytes of plan.kept) kept.push(backend.allocate(bytes));
-    for (const bytes of plan.temporaries) temporaries.push(backend.allocate(bytes));
+    for (const bytes of plan.kept) kept.push(backend.allocate(bytes, null, "kept"));
+    for (const bytes of plan.temporaries) temporaries.push(backend.allocate(bytes, null, "temporary"));
   } catch (error) {
     giveBack();
     throw error;

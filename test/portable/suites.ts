@@ -12,6 +12,7 @@ import { gradchecks } from "./gradcheck.ts";
 import { halfPrecision } from "./half.ts";
 import { higherOrder } from "./higher-order.ts";
 import { inplace } from "./inplace.ts";
+import { memory } from "./memory.ts";
 import { models } from "./models.ts";
 import { modes } from "./modes.ts";
 import { numbers } from "./numbers.ts";
@@ -34,5 +35,6 @@ export const suites: readonly PortableSuite[] = [
   halfPrecision,
   checkpoints,
   savedHooks,
+  memory,
   ...models,
 ];

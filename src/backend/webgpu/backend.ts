@@ -181,9 +181,9 @@ export class WebGpuBackend implements Backend {
     this.#pool.within = bytes;
   }
 
-  allocate(bytes: number, label: string | null = null): DeviceBuffer {
+  allocate(bytes: number, label: string | null = null, use: "kept" | "temporary" = "kept"): DeviceBuffer {
     this.#check();
-    return new Buffer(nextBufferId++, this.#pool.take(bytes, label));
+    return new Buffer(nextBufferId++, this.#pool.take(bytes, label, use === "temporary"));
   }
 
   release(buffer: DeviceBuffer): void {

@@ -106,7 +106,7 @@ export class Pool {
   }
 
   /** Memory of at least `bytes`. Throws if it is more than a device can hold of one tensor; `label` says for what it is. */
-  take(bytes: number, label: string | null = null): Slab {
+  take(bytes: number, label: string | null = null, orLarger = false): Slab {
     const { segmentBytes, maxBytes } = this.#source;
     if (bytes > maxBytes)
       throw new OutOfMemoryError(
@@ -115,8 +115,8 @@ export class Pool {
       );
     const segments: Segment[] = [];
     let left = Math.max(bytes, 4);
-    for (; left > segmentBytes; left -= segmentBytes) segments.push(this.#segment(segmentBytes, label));
-    segments.push(this.#segment(Math.min(sizeClass(left), segmentBytes), label));
+    for (; left > segmentBytes; left -= segmentBytes) segments.push(this.#segment(segmentBytes, label, false));
+    segments.push(this.#segment(Math.min(sizeClass(left), segmentBytes), label, orLarger));
     const slab = new Slab(segments);
     this.#used.add(slab);
     this.#peak = Math.max(this.#peak, this.#usedBytes + this.#freeBytes);
@@ -131,8 +131,8 @@ export class Pool {
   }
 
   /** A segment of at least `bytes`, counted as used. */
-  #segment(bytes: number, label: string | null): Segment {
-    const free = this.#free.get(bytes)?.at(-1) ?? this.#larger(bytes);
+  #segment(bytes: number, label: string | null, orLarger: boolean): Segment {
+    const free = this.#free.get(bytes)?.at(-1) ?? (orLarger ? this.#larger(bytes) : undefined);
     if (free !== undefined) {
       this.#drop(free);
       this.#usedBytes += free.bytes;

@@ -1,0 +1,131 @@
+/** Memory of ordinary loops is flat, and handles that are still held read what they should. */
+
+import * as tg from "#tapegrad";
+import { LOOPS } from "../support/loops.ts";
+import { ensure, expectClose, expectEqual, expectThrows, suite, type PortableTest } from "../support/portable.ts";
+
+const tests: Record<string, PortableTest> = {};
+
+for (const [name, make] of Object.entries(LOOPS))
+  tests[`live bytes are flat: ${name}`] = {
+    timeout: 120_000,
+    run: async () => {
+      const turn = make();
+      const live: number[] = [];
+      for (let step = 0; step < 24; step++) {
+        await turn(step);
+        live.push(tg.memory().liveBytes);
+      }
+      // What earlier tests left behind may go meanwhile, so it may become less.
+      const more = live.slice(12).filter((bytes) => bytes > live[11]!);
+      expectEqual(more, [], `live bytes beyond the ${live[11]} after 12 steps`);
+    },
+  };
+
+/** Two parameters, and a loss of them. */
+function fitting(): { w: tg.Tensor; x: tg.Tensor; optimizer: tg.optim.SGD } {
+  const w = tg.tensor([1, 2, 3], { requiresGrad: true });
+  return { w, x: tg.tensor([0.5, -1, 2]), optimizer: new tg.optim.SGD([w], { lr: 0.5 }) };
+}
+
+function train({ w, x, optimizer }: ReturnType<typeof fitting>, rows = 64): { y: tg.Tensor; loss: tg.Tensor } {
+  const big = tg.ones(rows, 3);
+  const y = big.mul(w.mul(x));
+  const loss = y.sum().div(rows);
+  optimizer.zeroGrad();
+  loss.backward();
+  optimizer.step();
+  return { y, loss };
+}
+
+Object.assign(tests, {
+  "a value is read after the step that overwrote its source": async () => {
+    const model = fitting();
+    const { y, loss } = train(model);
+    expectClose(await y.at(0).toArray(), [0.5, -2, 6]);
+    expectClose(await loss.item(), 4.5);
+    expectClose(await model.w.detach().toArray(), [0.75, 2.5, 2]);
+  },
+
+  "what is read after each step is written out from then on": async () => {
+    const model = fitting();
+    for (let i = 0; i < 4; i++) {
+      const before = await model.w.detach().clone().toArray();
+      const { y } = train(model);
+      expectClose(
+        await y.at(0).toArray(),
+        (before as number[]).map((w, j) => w * [0.5, -1, 2][j]!),
+      );
+    }
+  },
+
+  "losses are kept for as long as somebody holds them": async () => {
+    const model = fitting();
+    const losses: tg.Tensor[] = [];
+    for (let i = 0; i < 30; i++) losses.push(train(model).loss.detach());
+    const values = await Promise.all(losses.map((l) => l.item()));
+    // Each step takes 0.5 x^2 = 2.625 off the loss.
+    expectClose(
+      values,
+      values.map((_, i) => 4.5 - 2.625 * i),
+    );
+  },
+
+  "after the second step a value says where it went, and retain() keeps it": async () => {
+    const model = fitting();
+    // A shape of its own: elsewhere it was learned that y is read.
+    train(model, 33);
+    // (From the first step's parameters, which the host knows, it could be computed at any time.)
+    const { y } = train(model, 33);
+    const kept = train(model, 33).y.retain();
+    await tg.synchronize();
+    train(model, 33);
+    train(model, 33);
+    const error = await expectThrows(() => y.data(), "DisposedError");
+    ensure(error.message.includes("retain()"), `it should name the way out: ${error.message}`);
+    expectClose(await kept.at(0).toArray(), [0.25, -3, 2]);
+  },
+
+  "a gradient is read after zeroGrad": async () => {
+    const model = fitting();
+    train(model);
+    const { grad } = model.w;
+    model.optimizer.zeroGrad();
+    expectClose(await grad!.toArray(), [0.5, -1, 2]);
+  },
+
+  "disposed and scoped tensors are gone, others are not": async () => {
+    const x = tg.tensor([1, 2, 3]);
+    const y = x.mul(2);
+    y.dispose();
+    await expectThrows(() => y.data(), "it was disposed");
+    expectClose(await x.toArray(), [1, 2, 3]);
+  },
+
+  "a budget is kept to, and nothing is lost": async () => {
+    tg.setMemoryBudget(0);
+    try {
+      const x = tg.rand(1000);
+      const sums: number[] = [];
+      const parts = Array.from({ length: 5 }, (_, i) => x.mul(i).exp());
+      for (const p of parts) sums.push(await p.sum().item());
+      for (const [i, p] of parts.entries()) {
+        const values = await p.data();
+        expectClose(
+          Array.from(values as Float32Array).reduce((a, b) => a + b, 0),
+          sums[i]!,
+          { rtol: 1e-4 },
+        );
+      }
+    } finally {
+      tg.setMemoryBudget(null);
+    }
+  },
+
+  "a budget has to be a number of bytes": async () => {
+    await expectThrows(() => tg.setMemoryBudget(-1), "setMemoryBudget");
+  },
+});
+
+/** Lifetimes. */
+export const memory = suite("memory", tests);
