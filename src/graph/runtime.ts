@@ -79,6 +79,7 @@ export function unhold(node: Node): void {
 
 /** Asks for a value to be written out with the next realisation on its device. */
 export function request(node: Node): void {
+  if (node.traced) throw tracedError("retain()");
   if (node.pending) stateOf(node.backend).requested.push(node);
 }
 

@@ -4,8 +4,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import * as tg from "#tapegrad";
 import type { Tensor } from "#tapegrad";
 import { NullBackend } from "../../src/backend/null.ts";
-import { realize } from "../../src/graph/runtime.ts";
 import { backendOf, setBackend, setDefaultBackend } from "../../src/graph/devices.ts";
+import { written } from "../support/written.ts";
 
 let device: NullBackend;
 
@@ -17,12 +17,6 @@ beforeEach(() => {
 afterEach(() => {
   setDefaultBackend(backendOf("cpu"));
 });
-
-/** Writes a value out, as a realisation does. */
-function written(tensor: Tensor): Tensor {
-  realize([tensor.retain().impl.storage.node]);
-  return tensor;
-}
 
 /** An input that is on the device already. */
 function input(...shape: number[]): Tensor {

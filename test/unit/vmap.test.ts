@@ -5,6 +5,7 @@ import * as tg from "#tapegrad";
 import type { Tensor } from "#tapegrad";
 import { NullBackend } from "../../src/backend/null.ts";
 import { backendOf, setBackend, setDefaultBackend } from "../../src/graph/devices.ts";
+import { written } from "../support/written.ts";
 
 const { vmap, grad, hessian, jacrev } = tg.func;
 
@@ -17,10 +18,10 @@ describe("kernels of a vectorised function", () => {
   });
   afterEach(() => setDefaultBackend(backendOf("cpu")));
 
-  const input = (...shape: number[]): Tensor => tg.randn(shape).retain();
+  const input = (...shape: number[]): Tensor => written(tg.randn(shape));
   const kernels = (body: () => Tensor): number => {
     device.reset();
-    body().retain();
+    written(body());
     return device.calls.length;
   };
 
@@ -81,10 +82,10 @@ describe("kernels of a vectorised function", () => {
   it("leave what the function read as free to be written over as a plain function does", () => {
     const grown = (run: (x: Tensor, y: Tensor) => Tensor): number => {
       const [x, y] = [input(4, 1000), input(1000)];
-      run(x, y).retain();
+      written(run(x, y));
       const before = device.memory().usedBytes;
       y.at(0).fill_(1);
-      y.retain();
+      written(y);
       return device.memory().usedBytes - before;
     };
     expect(grown((x, y) => x.matmul(y))).toBe(0);
