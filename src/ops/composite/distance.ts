@@ -49,7 +49,7 @@ export function dist(input: Tensor, ...args: ArgsOf<typeof DIST>): Tensor {
 
 const CDIST = signature<{ x2: Tensor; p?: number; computeMode?: string }>()("cdist", ["x2", "p", "computeMode"]);
 
-/** p-norm distances between each row of `x1` [..., P, M] and each of `x2` [..., R, M]: [..., P, R]. */
+/** p-norm distances between each row of `x1` (any batch, P by M) and each of `x2` (any batch, R by M): P by R for each of the batch. */
 export function cdist(x1: Tensor, ...args: ArgsOf<typeof CDIST>): Tensor {
   const { x2, p = 2 } = parse(CDIST, args);
   checkTensor("cdist", "x2", x2);

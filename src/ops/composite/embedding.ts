@@ -41,7 +41,7 @@ const BAG = signature<BagOptions>()("embeddingBag", [
 ]);
 
 /**
- * Sums, means or maxima of bags of rows of `weight` [n, d]: input [bags, size], or one list of indices with `offsets`, where each bag starts.
+ * Sums, means or maxima of bags of rows of `weight` (n by d): the input is bags by size, or one list of indices with `offsets`, where each bag starts.
  * The rows of `paddingIdx` do not count. Gradients are dense (`sparse` changes nothing).
  */
 export function embeddingBag(input: Tensor, ...args: ArgsOf<typeof BAG>): Tensor {
