@@ -57,7 +57,7 @@ function flatNumbers(values: readonly (number | readonly number[])[]): number[] 
   return values.flatMap((v) => v);
 }
 
-/** What `registerHook()` gives. */
+/** What registering a hook gives. */
 export interface HookHandle {
   /** Takes the hook away. */
   remove(): void;

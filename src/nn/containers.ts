@@ -54,6 +54,7 @@ export class Sequential extends Module {
     return this.children().length;
   }
 
+  /** The modules in the order in which they run. */
   [Symbol.iterator](): Iterator<Module> {
     return this.children()[Symbol.iterator]();
   }
@@ -92,6 +93,7 @@ export class ModuleList<M extends Module = Module> extends Module {
     return Object.values(this).filter((value) => value instanceof Module).length;
   }
 
+  /** The modules in order. */
   *[Symbol.iterator](): IterableIterator<M> {
     for (let i = 0; i < this.length; i++) yield this.at(i);
   }
@@ -160,6 +162,7 @@ export class ParameterList extends Module {
     return Object.values(this).filter((value) => value instanceof Parameter).length;
   }
 
+  /** The parameters in order. */
   *[Symbol.iterator](): IterableIterator<Parameter> {
     for (let i = 0; i < this.length; i++) yield this.at(i);
   }

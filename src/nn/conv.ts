@@ -12,21 +12,33 @@ import type { Parameter } from "./parameter.ts";
 
 /** Options of the layers of convolution. */
 export interface ConvOptions extends FactoryOptions {
+  /** Step of the kernel (1). */
   stride?: PerDim;
+  /** Elements added on both sides of each spatial dimension (0); "same" keeps the sizes, for stride 1; "valid" adds none. */
   padding?: PerDim | "same" | "valid";
+  /** Distance between neighbouring elements of the kernel (1). */
   dilation?: PerDim;
+  /** Number of groups of channels that are convolved apart (1); must divide the channels of input and output. */
   groups?: number;
+  /** Whether to learn a number that is added to each output channel (true). */
   bias?: boolean;
+  /** What the padding is filled with ("zeros"). */
   paddingMode?: "zeros" | "reflect" | "replicate" | "circular";
 }
 
 /** Options of the layers of transposed convolution. */
 export interface ConvTransposeOptions extends FactoryOptions {
+  /** Distance between the places of neighbouring input elements in the output (1). */
   stride?: PerDim;
+  /** Elements cut off both sides of the output (0). */
   padding?: PerDim;
+  /** Elements added at the far end of the output alone (0); tells apart the sizes that a stride makes equal. */
   outputPadding?: PerDim;
+  /** Number of groups of channels that are convolved apart (1); must divide the channels of input and output. */
   groups?: number;
+  /** Whether to learn a number that is added to each output channel (true). */
   bias?: boolean;
+  /** Distance between neighbouring elements of the kernel (1). */
   dilation?: PerDim;
 }
 
@@ -44,15 +56,25 @@ function reset(weight: Parameter, bias: Parameter | null): void {
 }
 
 abstract class ConvNd extends Module {
+  /** Channels of the input. */
   readonly inChannels: number;
+  /** Channels of the output. */
   readonly outChannels: number;
+  /** Size of the kernel in each spatial dimension. */
   readonly kernelSize: readonly number[];
+  /** Step of the kernel in each spatial dimension. */
   readonly stride: readonly number[];
+  /** Elements added on both sides of each spatial dimension, or "same" or "valid". */
   readonly padding: readonly number[] | "same" | "valid";
+  /** Distance between neighbouring elements of the kernel in each spatial dimension. */
   readonly dilation: readonly number[];
+  /** Number of groups of channels that are convolved apart. */
   readonly groups: number;
+  /** What the padding is filled with. */
   readonly paddingMode: NonNullable<ConvOptions["paddingMode"]>;
+  /** Learnable kernels: [outChannels, inChannels / groups, ...kernelSize]. */
   weight: Parameter;
+  /** Learnable shift of each output channel: [outChannels]; null if there is none. */
   bias: Parameter | null;
 
   constructor(
@@ -84,6 +106,7 @@ abstract class ConvNd extends Module {
     reset(this.weight, this.bias);
   }
 
+  /** Pads unless the padding is zeros, which `conv` does itself, and convolves. */
   protected run(conv: typeof ops.conv1d, input: Tensor): Tensor {
     const { stride, dilation, groups } = this;
     if (this.paddingMode === "zeros")
@@ -148,15 +171,25 @@ export class Conv3d extends ConvNd {
 }
 
 abstract class ConvTransposeNd extends Module {
+  /** Channels of the input. */
   readonly inChannels: number;
+  /** Channels of the output. */
   readonly outChannels: number;
+  /** Size of the kernel in each spatial dimension. */
   readonly kernelSize: readonly number[];
+  /** Distance between the places of neighbouring input elements in the output, in each spatial dimension. */
   readonly stride: readonly number[];
+  /** Elements cut off both sides of the output in each spatial dimension. */
   readonly padding: readonly number[];
+  /** Elements added at the far end of each spatial dimension of the output; a call's `outputSize` takes its place. */
   readonly outputPadding: readonly number[];
+  /** Distance between neighbouring elements of the kernel in each spatial dimension. */
   readonly dilation: readonly number[];
+  /** Number of groups of channels that are convolved apart. */
   readonly groups: number;
+  /** Learnable kernels: [inChannels, outChannels / groups, ...kernelSize]. */
   weight: Parameter;
+  /** Learnable shift of each output channel: [outChannels]; null if there is none. */
   bias: Parameter | null;
 
   constructor(

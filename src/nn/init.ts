@@ -112,7 +112,12 @@ export function dirac_(tensor: Tensor, groups = 1): Tensor {
 }
 
 /** Inputs and outputs of one unit of a weight [out, in, ...kernel]. */
-export function calculateFans(tensor: Tensor): { fanIn: number; fanOut: number } {
+export function calculateFans(tensor: Tensor): {
+  /** Inputs that one output depends on. */
+  fanIn: number;
+  /** Outputs that one input has a part in. */
+  fanOut: number;
+} {
   if (tensor.dim() < 2)
     throw new ShapeError(
       `fan in and fan out can not be computed for tensor with fewer than 2 dimensions, got ${showShape(tensor.shape)}`,
@@ -136,8 +141,11 @@ export function xavierNormal_(tensor: Tensor, gain = 1): Tensor {
 
 /** Options of the two initialisations of He et al. (2015). */
 export interface KaimingOptions {
+  /** Slope for negative numbers of the `leakyRelu` that follows (0). */
   a?: number;
+  /** "fanIn" (default) keeps the variance of the values going forward, "fanOut" that of the gradients going back. */
   mode?: "fanIn" | "fanOut";
+  /** What follows the layer, which sets the gain ("leakyRelu"). */
   nonlinearity?: Nonlinearity;
 }
 

@@ -14,7 +14,9 @@ import { noGrad } from "../autograd/mode.ts";
 
 /** Where and of what dtype a layer's parameters are. */
 export interface FactoryOptions {
+  /** Device of the parameters; the default device if null or left out. */
   device?: string | null;
+  /** Floating dtype of the parameters; the default dtype if null or left out. */
   dtype?: DType | null;
 }
 
@@ -36,9 +38,13 @@ export function blank(shape: readonly number[], factory: FactoryOptions): Parame
 
 /** `input @ weight.T + bias`: [..., inFeatures] to [..., outFeatures]. */
 export class Linear extends Module {
+  /** Size of the input's last dimension. */
   readonly inFeatures: number;
+  /** Size of the output's last dimension. */
   readonly outFeatures: number;
+  /** Learnable weights: [outFeatures, inFeatures]. */
   weight: Parameter;
+  /** Learnable shift of each output: [outFeatures]; null if there is none. */
   bias: Parameter | null;
 
   constructor(inFeatures: number, outFeatures: number, options: { bias?: boolean } & FactoryOptions = {}) {
@@ -68,8 +74,11 @@ export class Linear extends Module {
 
 /** `x1^T A x2 + bias` for each output: [..., in1] and [..., in2] to [..., out]. */
 export class Bilinear extends Module {
+  /** Sizes of the last dimension: of the first input, the second input and the output. */
   readonly features: readonly [number, number, number];
+  /** Learnable matrix for each output: [out, in1, in2]. */
   weight: Parameter;
+  /** Learnable shift of each output: [out]; null if there is none. */
   bias: Parameter | null;
 
   constructor(in1: number, in2: number, out: number, options: { bias?: boolean } & FactoryOptions = {}) {
@@ -105,10 +114,15 @@ export class Bilinear extends Module {
 
 /** Rows of a table at int32 indices: any shape to that shape with `embeddingDim` appended. */
 export class Embedding extends Module {
+  /** Number of rows of the table: indices are below it. */
   readonly numEmbeddings: number;
+  /** Length of a row. */
   readonly embeddingDim: number;
+  /** Row that gets no gradient and starts as zeros, counted from the front; null if there is none. */
   readonly paddingIdx: number | null;
+  /** Whether the gradient of a row is divided by how often its index occurs in the input. */
   readonly scaleGradByFreq: boolean;
+  /** Learnable table: [numEmbeddings, embeddingDim]. */
   weight: Parameter;
 
   constructor(
@@ -153,9 +167,13 @@ export class Embedding extends Module {
 
 /** Sums, means or maxima of bags of rows of a table. */
 export class EmbeddingBag extends Module {
+  /** Number of rows of the table: indices are below it. */
   readonly numEmbeddings: number;
+  /** Length of a row. */
   readonly embeddingDim: number;
+  /** How the rows of a bag are combined. */
   readonly mode: BagMode;
+  /** Learnable table: [numEmbeddings, embeddingDim]. */
   weight: Parameter;
 
   constructor(numEmbeddings: number, embeddingDim: number, options: { mode?: BagMode } & FactoryOptions = {}) {
@@ -185,7 +203,9 @@ export class Identity extends Module {
 
 /** Dimensions `startDim` (1) to `endDim` (-1) as one. */
 export class Flatten extends Module {
+  /** First dimension that is merged. */
   readonly startDim: number;
+  /** Last dimension that is merged; negative ones count from the end. */
   readonly endDim: number;
   constructor(startDim = 1, endDim = -1) {
     super();
@@ -202,7 +222,9 @@ export class Flatten extends Module {
 
 /** One dimension as several. */
 export class Unflatten extends Module {
+  /** The dimension that is split; negative ones count from the end. */
   readonly dimension: number;
+  /** Sizes that it is split into; one of them may be -1, which is inferred. */
   readonly sizes: readonly number[];
   constructor(dim: number, unflattenedSize: readonly number[]) {
     super();
@@ -219,10 +241,15 @@ export class Unflatten extends Module {
 
 /** `F.interpolate` as a layer. */
 export class Upsample extends Module {
+  /** What `F.interpolate` is called with. */
   readonly options: Readonly<{
+    /** Spatial sizes of the output; either this or `scaleFactor` must be given. */
     size?: number | readonly number[];
+    /** Factor from the spatial sizes of the input to those of the output, which are rounded down. */
     scaleFactor?: number | readonly number[];
+    /** How values between elements are found ("nearest"). */
     mode?: InterpolateMode;
+    /** Whether the first and last elements of input and output fall on each other (false); for the linear and cubic modes. */
     alignCorners?: boolean;
   }>;
   constructor(options: Upsample["options"]) {

@@ -6,13 +6,17 @@ import { Module } from "./module.ts";
 
 /** Options of losses over classes. */
 export interface ClassLossOptions {
+  /** Factor of each class's loss: [classes]; all 1 if null or left out. */
   weight?: Tensor | null;
+  /** Class index of targets that neither cost nor count (-100). */
   ignoreIndex?: number;
+  /** How the losses of the elements are combined ("mean"). */
   reduction?: Reduction;
 }
 
 /** `F.mseLoss` as a module. */
 export class MSELoss extends Module {
+  /** How the squared errors of the elements are combined. */
   readonly reduction: Reduction;
   constructor(options: { reduction?: Reduction } = {}) {
     super();
@@ -25,8 +29,13 @@ export class MSELoss extends Module {
 
 /** `F.crossEntropy` as a module. */
 export class CrossEntropyLoss extends Module {
+  /** Factor of each class's loss: [classes], a buffer; null for all 1. */
   declare weight: Tensor | null;
-  readonly options: Omit<ClassLossOptions, "weight"> & { labelSmoothing?: number };
+  /** What else `F.crossEntropy` is called with. */
+  readonly options: Omit<ClassLossOptions, "weight"> & {
+    /** Share of the target that is spread over all classes equally, 0 to 1 (0). */
+    labelSmoothing?: number;
+  };
   constructor(options: ClassLossOptions & { labelSmoothing?: number } = {}) {
     super();
     const { weight = null, ...rest } = options;
@@ -40,7 +49,9 @@ export class CrossEntropyLoss extends Module {
 
 /** `F.nllLoss` as a module. */
 export class NLLLoss extends Module {
+  /** Factor of each class's loss: [classes], a buffer; null for all 1. */
   declare weight: Tensor | null;
+  /** What else `F.nllLoss` is called with. */
   readonly options: Omit<ClassLossOptions, "weight">;
   constructor(options: ClassLossOptions = {}) {
     super();

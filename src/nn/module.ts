@@ -6,7 +6,7 @@ import { DTYPES, isFloat, type DType } from "../dtype.ts";
 import { ArgumentError, ShapeError, TapegradError } from "../errors.ts";
 import { sameShape, showShape } from "../graph/view.ts";
 import { isTensor } from "../ops/apply.ts";
-import type { Tensor } from "../tensor.ts";
+import type { HookHandle, Tensor } from "../tensor.ts";
 import { Parameter } from "./parameter.ts";
 
 /** Parameters and buffers by name. */
@@ -14,7 +14,9 @@ export type StateDict = Record<string, Tensor>;
 
 /** What `loadStateDict` found on one side only. */
 export interface LoadResult {
+  /** Names of the module that the state dict lacks. */
   readonly missingKeys: string[];
+  /** Names of the state dict that the module lacks. */
   readonly unexpectedKeys: string[];
 }
 
@@ -65,12 +67,12 @@ export abstract class Module {
   }
 
   /** Calls `hook` before `forward` in `call`. Gives a handle with `remove()`. */
-  registerForwardPreHook(hook: ForwardPreHook): { remove(): void } {
+  registerForwardPreHook(hook: ForwardPreHook): HookHandle {
     return handle(this.#preHooks, hook);
   }
 
   /** Calls `hook` after `forward` in `call`. Gives a handle with `remove()`. */
-  registerForwardHook(hook: ForwardHook): { remove(): void } {
+  registerForwardHook(hook: ForwardHook): HookHandle {
     return handle(this.#hooks, hook);
   }
 
@@ -324,7 +326,7 @@ export abstract class Module {
   }
 }
 
-function handle<T>(list: T[], item: T): { remove(): void } {
+function handle<T>(list: T[], item: T): HookHandle {
   list.push(item);
   return {
     remove: () => {

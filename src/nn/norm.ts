@@ -14,23 +14,37 @@ import type { Parameter } from "./parameter.ts";
 
 /** Options of batch and instance norm. */
 export interface BatchNormOptions extends FactoryOptions {
+  /** Added to the variance before its root is taken (1e-5). */
   eps?: number;
+  /** Share of the newest batch in the running statistics (0.1); null makes those of batch norm the mean over all batches. */
   momentum?: number | null;
+  /** Whether to learn a scale and a shift of each channel (batch norm: true, instance norm: false). */
   affine?: boolean;
+  /** Whether to keep running statistics for evaluation (batch norm: true, instance norm: false). */
   trackRunningStats?: boolean;
 }
 
 /** What batch and instance norm share: scale, shift and running statistics of channels. */
 abstract class RunningNorm extends Module {
+  /** Channels of the input. */
   readonly numFeatures: number;
+  /** Added to the variance before its root is taken. */
   readonly eps: number;
+  /** Share of the newest batch in the running statistics; null makes those of batch norm the mean over all batches. */
   readonly momentum: number | null;
+  /** Whether there are a learnable scale and shift. */
   readonly affine: boolean;
+  /** Whether there are running statistics, which evaluation uses in place of the input's own. */
   readonly trackRunningStats: boolean;
+  /** Learnable scale of each channel: [numFeatures], ones at first; null unless `affine`. */
   weight: Parameter | null;
+  /** Learnable shift of each channel: [numFeatures], zeros at first; null unless `affine`. */
   bias: Parameter | null;
+  /** Running mean of each channel: [numFeatures], a buffer; null unless `trackRunningStats`. */
   declare runningMean: Tensor | null;
+  /** Running variance of each channel: [numFeatures], a buffer; null unless `trackRunningStats`. */
   declare runningVar: Tensor | null;
+  /** Number of batches that batch norm saw in training: an int32 scalar, a buffer; null unless `trackRunningStats`. */
   declare numBatchesTracked: Tensor | null;
   readonly #ranks: readonly number[];
 
@@ -57,6 +71,7 @@ abstract class RunningNorm extends Module {
     this.registerBuffer("numBatchesTracked", tracks ? zeros([], { ...place, dtype: "int32" }) : null);
   }
 
+  /** Fails unless the input has a number of dimensions that the layer takes. */
   protected checkInput(input: Tensor): void {
     if (!this.#ranks.includes(input.dim()))
       throw new ShapeError(
@@ -166,9 +181,13 @@ export class InstanceNorm3d extends InstanceNorm {
 
 /** Normalises over the trailing dimensions `normalizedShape`. */
 export class LayerNorm extends Module {
+  /** Sizes of the trailing dimensions that are normalised together. */
   readonly normalizedShape: readonly number[];
+  /** Added to the variance before its root is taken. */
   readonly eps: number;
+  /** Learnable scale of each element: `normalizedShape`, ones at first; null without `elementwiseAffine`. */
   weight: Parameter | null;
+  /** Learnable shift of each element: `normalizedShape`, zeros at first; null if there is none. */
   bias: Parameter | null;
 
   constructor(
@@ -196,8 +215,11 @@ export class LayerNorm extends Module {
 
 /** Divides by the root mean square over the trailing dimensions `normalizedShape`. */
 export class RMSNorm extends Module {
+  /** Sizes of the trailing dimensions that are normalised together. */
   readonly normalizedShape: readonly number[];
+  /** Added to the mean square before its root is taken; null for the dtype's precision. */
   readonly eps: number | null;
+  /** Learnable scale of each element: `normalizedShape`, ones at first; null without `elementwiseAffine`. */
   weight: Parameter | null;
 
   constructor(
@@ -222,10 +244,15 @@ export class RMSNorm extends Module {
 
 /** Normalises groups of channels of each sample. */
 export class GroupNorm extends Module {
+  /** Number of groups; must divide `numChannels`. */
   readonly numGroups: number;
+  /** Channels of the input. */
   readonly numChannels: number;
+  /** Added to the variance before its root is taken. */
   readonly eps: number;
+  /** Learnable scale of each channel: [numChannels], ones at first; null unless affine. */
   weight: Parameter | null;
+  /** Learnable shift of each channel: [numChannels], zeros at first; null unless affine. */
   bias: Parameter | null;
 
   constructor(
@@ -257,8 +284,17 @@ export class GroupNorm extends Module {
 
 /** `F.localResponseNorm` as a layer. */
 export class LocalResponseNorm extends Module {
+  /** Number of neighbouring channels whose squares are averaged. */
   readonly size: number;
-  readonly options: Readonly<{ alpha?: number; beta?: number; k?: number }>;
+  /** Constants of the divisor `(k + alpha * mean of squares) ^ beta`. */
+  readonly options: Readonly<{
+    /** Factor of the mean of squares (1e-4). */
+    alpha?: number;
+    /** Exponent of the divisor (0.75). */
+    beta?: number;
+    /** Number added to the scaled mean of squares (1). */
+    k?: number;
+  }>;
   constructor(size: number, options: LocalResponseNorm["options"] = {}) {
     super();
     this.size = size;

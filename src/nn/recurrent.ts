@@ -13,10 +13,15 @@ import type { Parameter } from "./parameter.ts";
 
 /** Options of the recurrent layers. */
 export interface RecurrentOptions extends FactoryOptions {
+  /** Number of layers, each fed with the outputs of the one below (1). */
   numLayers?: number;
+  /** Whether the gates have biases (true). */
   bias?: boolean;
+  /** Whether input and output are [n, steps, features] instead of [steps, n, features] (false); states are not affected. */
   batchFirst?: boolean;
+  /** Probability of dropout on the outputs of each layer but the last, in training (0). */
   dropout?: number;
+  /** Whether a second direction reads the steps backwards; outputs are twice as wide (false). */
   bidirectional?: boolean;
 }
 
@@ -46,12 +51,19 @@ const gruCell: Cell = (gates, [h], weight, bias) => {
 
 /** What RNN, LSTM and GRU share. */
 abstract class Recurrent extends Module {
+  /** Features of one step of the input. */
   readonly inputSize: number;
+  /** Features of the hidden state. */
   readonly hiddenSize: number;
+  /** Number of layers, each fed with the outputs of the one below. */
   readonly numLayers: number;
+  /** Whether the gates have biases. */
   readonly hasBias: boolean;
+  /** Whether input and output are [n, steps, features] instead of [steps, n, features]. */
   readonly batchFirst: boolean;
+  /** Probability of dropout on the outputs of each layer but the last, in training. */
   readonly dropout: number;
+  /** Whether a second direction reads the steps backwards. */
   readonly bidirectional: boolean;
 
   constructor(gates: number, inputSize: number, hiddenSize: number, options: RecurrentOptions) {
@@ -95,7 +107,12 @@ abstract class Recurrent extends Module {
     states: number,
     input: Tensor,
     given: readonly Tensor[] | null,
-  ): { output: Tensor; last: Tensor[] } {
+  ): {
+    /** Hidden states of the last layer at all steps. */
+    output: Tensor;
+    /** States after the last step: [layers * directions, n, hidden] each. */
+    last: Tensor[];
+  } {
     const { name } = this.constructor;
     if ((input.dim() !== 2 && input.dim() !== 3) || input.shape[input.dim() - 1] !== this.inputSize)
       throw new ShapeError(
@@ -197,11 +214,17 @@ export class GRU extends Recurrent {
 
 /** What the cells share: one step of [n, inputSize] (or [inputSize]). */
 abstract class RecurrentCell extends Module {
+  /** Features of the input. */
   readonly inputSize: number;
+  /** Features of the hidden state. */
   readonly hiddenSize: number;
+  /** Learnable weights from the input to the gates: [gates * hiddenSize, inputSize]; RNN has 1 gate, LSTM 4, GRU 3. */
   weightIh: Parameter;
+  /** Learnable weights from the hidden state to the gates: [gates * hiddenSize, hiddenSize]. */
   weightHh: Parameter;
+  /** Learnable shift of the input's part of the gates: [gates * hiddenSize]; null if there is none. */
   biasIh: Parameter | null;
+  /** Learnable shift of the hidden state's part of the gates: [gates * hiddenSize]; null if there is none. */
   biasHh: Parameter | null;
 
   constructor(gates: number, inputSize: number, hiddenSize: number, options: { bias?: boolean } & FactoryOptions) {
@@ -217,6 +240,7 @@ abstract class RecurrentCell extends Module {
     for (const p of this.parameters()) uniform_(p, -bound, bound);
   }
 
+  /** Runs `cell` once; states that are null are zeros. */
   protected step(cell: Cell, input: Tensor, state: readonly (Tensor | null)[]): Tensor[] {
     const zeros = (): Tensor => input.detach().newZeros([...input.shape.slice(0, -1), this.hiddenSize]);
     const gates = linear(input, this.weightIh, this.biasIh);

@@ -20,6 +20,7 @@ export class ReLU extends Module {
 
 /** `x * Phi(x)`; `approximate: "tanh"` for the usual approximation. */
 export class GELU extends Module {
+  /** "none" for the exact function, "tanh" for the approximation. */
   readonly approximate: "none" | "tanh";
   constructor(options: { approximate?: "none" | "tanh" } = {}) {
     super();
@@ -56,6 +57,7 @@ export class Tanh extends Module {
 
 /** `x` where it is positive, else `negativeSlope * x`. */
 export class LeakyReLU extends Module {
+  /** Factor of negative elements. */
   readonly negativeSlope: number;
   constructor(negativeSlope = 0.01) {
     super();
@@ -71,6 +73,7 @@ export class LeakyReLU extends Module {
 
 /** Softmax along `dim`. */
 export class Softmax extends Module {
+  /** Dimension along which the results add up to 1. */
   readonly alongDim: number;
   constructor(dim: number) {
     super();
@@ -86,6 +89,7 @@ export class Softmax extends Module {
 
 /** Logarithm of the softmax along `dim`. */
 export class LogSoftmax extends Module {
+  /** Dimension along which the exponentials of the results add up to 1. */
   readonly alongDim: number;
   constructor(dim: number) {
     super();
@@ -100,7 +104,9 @@ export class LogSoftmax extends Module {
 }
 
 abstract class DropoutBase extends Module {
+  /** Probability that an element, or a channel, is dropped. */
   readonly p: number;
+  /** Whether the input itself is overwritten. */
   readonly inplace: boolean;
   readonly #apply: typeof drop.dropout;
   constructor(apply: typeof drop.dropout, p: number, options: { inplace?: boolean }) {
@@ -150,14 +156,20 @@ export class AlphaDropout extends DropoutBase {
 
 /** Options of the layers of maximum pooling. */
 export interface MaxPoolOptions {
+  /** Step of the window (its size). */
   stride?: PerDim;
+  /** Elements of -Infinity added on both sides, at most half the window (0). */
   padding?: PerDim;
+  /** Distance between neighbouring elements of the window (1). */
   dilation?: PerDim;
+  /** Whether the output's size is rounded up, so that windows may reach over the end (false). */
   ceilMode?: boolean;
 }
 
 abstract class MaxPool extends Module {
+  /** Size of the window. */
   readonly kernelSize: PerDim;
+  /** What else the pooling function is called with. */
   readonly options: MaxPoolOptions;
   readonly #pool: typeof pools.maxPool1d;
   constructor(pool: typeof pools.maxPool1d, kernelSize: PerDim, options: MaxPoolOptions) {
@@ -200,14 +212,20 @@ export class MaxPool3d extends MaxPool {
 
 /** Options of the layers of mean pooling. */
 export interface AvgPoolOptions {
+  /** Step of the window (its size). */
   stride?: PerDim;
+  /** Zeros added on both sides, at most half the window (0). */
   padding?: PerDim;
+  /** Whether the output's size is rounded up, so that windows may reach over the end (false). */
   ceilMode?: boolean;
+  /** Whether the padding counts as elements of the mean (true). */
   countIncludePad?: boolean;
 }
 
 abstract class AvgPool extends Module {
+  /** Size of the window. */
   readonly kernelSize: PerDim;
+  /** What else the pooling function is called with. */
   readonly options: AvgPoolOptions;
   readonly #pool: typeof pools.avgPool1d;
   constructor(pool: typeof pools.avgPool1d, kernelSize: PerDim, options: AvgPoolOptions) {
@@ -245,6 +263,7 @@ export class AvgPool3d extends AvgPool {
 }
 
 abstract class AdaptivePool extends Module {
+  /** Spatial sizes of the output: one number for all, or one each; null keeps the input's. */
   readonly outputSize: pools.OutputSize;
   readonly #pool: (input: Tensor, outputSize: pools.OutputSize) => Tensor;
   constructor(pool: (input: Tensor, outputSize: pools.OutputSize) => Tensor, outputSize: pools.OutputSize) {
@@ -299,6 +318,7 @@ export class AdaptiveMaxPool3d extends AdaptivePool {
 
 /** `F.pixelShuffle` as a layer. */
 export class PixelShuffle extends Module {
+  /** Factor by which height and width grow; channels shrink by its square. */
   readonly upscaleFactor: number;
   constructor(upscaleFactor: number) {
     super();
@@ -313,6 +333,7 @@ export class PixelShuffle extends Module {
 }
 /** `F.pixelUnshuffle` as a layer. */
 export class PixelUnshuffle extends Module {
+  /** Factor by which height and width shrink; channels grow by its square. */
   readonly downscaleFactor: number;
   constructor(downscaleFactor: number) {
     super();
@@ -328,6 +349,7 @@ export class PixelUnshuffle extends Module {
 
 /** Zeros around the last two dimensions: one number, or [left, right, top, bottom]. */
 export class ZeroPad2d extends Module {
+  /** Number of zeros on each side: [left, right, top, bottom]. */
   readonly sides: readonly number[];
   constructor(padding: number | readonly number[]) {
     super();

@@ -22,18 +22,27 @@ export interface AttentionCall {
   needWeights?: boolean;
   /** Bool, true where attention is not allowed; or floating, added: [l, s] or [n * heads, l, s]. */
   attnMask?: Tensor | null;
+  /** Whether the weights given are the mean over the heads [n, l, s] (true), or each head's own [n, heads, l, s]. */
   averageAttnWeights?: boolean;
+  /** Whether a query only sees the keys up to its own position (false). */
   isCausal?: boolean;
 }
 
 /** Attention of several heads side by side: queries [l, n, e] or with `batchFirst` [n, l, e]; gives `[output, weights or null]`. */
 export class MultiheadAttention extends Module {
+  /** Features of queries, keys, values and output. */
   readonly embedDim: number;
+  /** Number of heads, which share the features equally. */
   readonly numHeads: number;
+  /** Probability that an attention weight is dropped in training. */
   readonly dropout: number;
+  /** Whether tensors are [n, length, e] instead of [length, n, e]. */
   readonly batchFirst: boolean;
+  /** Learnable projections of queries, keys and values, one below the other: [3 * embedDim, embedDim]. */
   inProjWeight: Parameter;
+  /** Learnable shifts of the three projections: [3 * embedDim]; null if there is none. */
   inProjBias: Parameter | null;
+  /** Projection of the joined heads to the output. */
   readonly outProj: Linear;
 
   constructor(
@@ -110,24 +119,39 @@ function combined(a: Tensor | null, b: Tensor): Tensor {
 
 /** Options of a layer of the encoder. */
 export interface EncoderLayerOptions extends FactoryOptions {
+  /** Width of the feed-forward network's inner layer (2048). */
   dimFeedforward?: number;
+  /** Probability of dropout in training, on attention weights, after the activation and on both parts (0.1). */
   dropout?: number;
+  /** Function between the two feed-forward layers ("relu"). */
   activation?: "relu" | "gelu" | ((x: Tensor) => Tensor);
+  /** What layer norms add to the variance before its root is taken (1e-5). */
   layerNormEps?: number;
+  /** Whether tensors are [n, length, e] instead of [length, n, e] (false). */
   batchFirst?: boolean;
+  /** Whether layer norm comes before each part instead of after its residual connection (false). */
   normFirst?: boolean;
 }
 
 /** Self-attention and a feed-forward network, each with a residual connection and layer norm. */
 export class TransformerEncoderLayer extends Module {
+  /** Attention of the sequence to itself. */
   readonly selfAttn: MultiheadAttention;
+  /** Feed-forward layer that widens: dModel to dimFeedforward. */
   readonly linear1: Linear;
+  /** Dropout after the activation. */
   readonly dropout: Dropout;
+  /** Feed-forward layer that narrows: dimFeedforward to dModel. */
   readonly linear2: Linear;
+  /** Layer norm of the attention part. */
   readonly norm1: LayerNorm;
+  /** Layer norm of the feed-forward part. */
   readonly norm2: LayerNorm;
+  /** Dropout on the result of attention. */
   readonly dropout1: Dropout;
+  /** Dropout on the result of the feed-forward part. */
   readonly dropout2: Dropout;
+  /** Whether layer norm comes before each part instead of after its residual connection. */
   readonly normFirst: boolean;
   readonly #activation: (x: Tensor) => Tensor;
 
@@ -179,7 +203,9 @@ export class TransformerEncoderLayer extends Module {
 
 /** Encoder layers one after the other, made by `layer`, with an optional norm at the end. */
 export class TransformerEncoder extends Module {
+  /** The layers in the order in which they run. */
   readonly layers: ModuleList<TransformerEncoderLayer>;
+  /** Norm of the last layer's output; null for none. */
   readonly norm: Module | null;
 
   constructor(layer: (index: number) => TransformerEncoderLayer, numLayers: number, norm: LayerNorm | null = null) {
