@@ -99,10 +99,12 @@ export class Builder {
     return this.type(x) === type ? x : this.emit("cast", type, [x]);
   }
 
-  /** Converts between the types of two dtypes, wrapping to a byte where the target is `uint8`. */
+  /** Converts between the types of two dtypes, wrapping to a byte or rounding where the target has fewer values than its type. */
   convert(x: Value, from: DType, to: DType): Value {
     if (from === to) return x;
     if (to === "uint8") return from === "bool" ? this.cast(x, "i") : this.emit("wrap8", "i", [this.cast(x, "i")]);
-    return this.cast(x, valueType(to));
+    const value = this.cast(x, valueType(to));
+    // bool and uint8 are float16 numbers as they are.
+    return to === "float16" && from !== "bool" && from !== "uint8" ? this.un("roundHalf", value) : value;
   }
 }

@@ -36,7 +36,7 @@ export type ReduceKind = "sum" | "prod" | "max" | "min" | "any" | "all" | "argma
  * - `eq ne lt le gt ge` give b. `and or xor not` are of b; `band bor bxor bnot shl shr` of i and u (`shr` is arithmetic for i).
  * - `select`: args [condition b, then, else]. `isnan isinf`: float to b.
  * - `cast`: to `type`; float to integer truncates (NaN gives 0, out of range saturates), anything to b is `x != 0`.
- * - `wrap8`: i to i, `x & 255`.
+ * - `wrap8`: i to i, `x & 255`. `roundHalf`: f to f, the nearest float16 (ties to even; infinity beyond the largest).
  * - `checkIndex`: args [index, size]: the index if 0 <= index < size; else 0, and the kernel's status word is set to
  *   the call's tag (the first one wins).
  * - `philox`: args [counter0, counter1, counter2, key0, key1] of type u; word `imm` (0 to 3) of the Philox 4x32-10 block
@@ -113,6 +113,7 @@ export type Primitive =
   | "isinf"
   | "cast"
   | "wrap8"
+  | "roundHalf"
   | "checkIndex"
   | "philox";
 

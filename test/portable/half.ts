@@ -46,6 +46,13 @@ export const halfPrecision = suite("float16", {
     expectEqual(await values(special.add(0)), [Infinity, -Infinity, NaN, 65504, Infinity, -Infinity, 0]);
   },
 
+  "a conversion rounds also where nothing is stored in between": async ({ device }) => {
+    if (!(await hasHalf(device))) return;
+    const x = tg.tensor([70000, 1.0005, 1e-8, NaN, -2049, 65519, Infinity]);
+    const back = x.to("float16").to("float32");
+    expectEqual(await values(back), [Infinity, 1.0009765625, 0, NaN, -2048, 65504, Infinity]);
+  },
+
   "an odd number of elements, views and slices": async ({ device }) => {
     if (!(await hasHalf(device))) return;
     const x = half(range(21), [3, 7]);

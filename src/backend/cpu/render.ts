@@ -375,6 +375,8 @@ function operation(instr: Instr, a: readonly string[], from: ValueType): string 
       return `(${a[0]} !== ${a[0]} ? 1 : 0)`;
     case "isinf":
       return `(${a[0]} === Infinity || ${a[0]} === -Infinity ? 1 : 0)`;
+    case "roundHalf":
+      return `H.fromHalf(H.toHalf(${a[0]}))`;
     case "wrap8":
       return `(${a[0]} & 255)`;
     default:

@@ -135,6 +135,8 @@ export function expression(instr: Instr, a: readonly string[], types: readonly V
       return `t_${op}_${type}(${a[0]}, ${types[1] === "u" ? a[1] : `u32(${a[1]})`})`;
     case "select":
       return `select(${a[2]}, ${a[1]}, ${a[0]})`;
+    case "roundHalf":
+      return `f32(t_to_half(${a[0]}))`;
     case "wrap8":
       return `${a[0]} & 255i`;
     case "checkIndex":

@@ -64,7 +64,7 @@ export class ShaderText {
     const fields = this.#fields.map((f) => `  ${f},\n`).join("");
     const status = usesStatus ? "@group(0) @binding(1) var<storage, read_write> status: atomic<u32>;\n" : "";
     const text =
-      (this.#halfs ? "enable f16;\n" : "") +
+      (this.#halfs || code.includes("t_to_half(") ? "enable f16;\n" : "") +
       `struct Params {\n${fields}}\n` +
       "@group(0) @binding(0) var<uniform> params: Params;\n" +
       status +

@@ -175,6 +175,8 @@ export function operation(c: LaneCode, instr: Instr, args: readonly Lanes[], by:
       return c.cast(x, type);
     case "select":
       return c.select(x.parts[0]!, y, args[2]!);
+    case "roundHalf":
+      return c.one("f", c.fromHalf(c.toHalf(x.parts[0]!)));
     case "isnan":
       return c.one("b", compare(c, "ne", x, x));
     case "isinf": {
