@@ -10,7 +10,7 @@ import { demos } from "./demo/demos.ts";
 const headers = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
 
 const root = fileURLToPath(new URL("demo", import.meta.url));
-const pages = ["index.html", ...demos.map(({ folder }) => `${folder}/index.html`), "bench/index.html"];
+const pages = ["index.html", ...demos.map(({ folder }) => `${folder}/index.html`)];
 
 export default defineConfig({
   root,

@@ -41,4 +41,11 @@ export const demos: readonly Demo[] = [
       "A function and its derivatives up to the fourth, each the gradient of the one before it, with the length of its tape.",
     uses: ["autograd.grad", "createGraph", "tg.graph", "F.gelu"],
   },
+  {
+    folder: "bench",
+    title: "Benchmark",
+    summary:
+      "Operations measured in this browser, beside TensorFlow.js and jax-js where they are installed, each result checked against float64.",
+    uses: ["matmul", "softmax", "F.layerNorm", "init"],
+  },
 ];

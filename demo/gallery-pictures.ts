@@ -52,6 +52,18 @@ const PICTURES: Readonly<Record<string, () => SVGElement[]>> = {
     line((x) => -18 * x * Math.exp(-9 * x * x) * 0.3, "var(--curve-2)"),
     line((x) => (324 * x * x - 18) * Math.exp(-9 * x * x) * 0.05, "var(--curve-3)"),
   ],
+  bench: () =>
+    [0.9, 0.35, 0.6, 0.75].map((length, i) => {
+      const [x, y] = place([-0.9, 0.7 - 0.42 * i]);
+      const width = (0.92 * WIDTH * length).toFixed(1);
+      return svgElement("rect", {
+        x: x.toFixed(1),
+        y: y.toFixed(1),
+        width,
+        height: 14,
+        fill: `var(--curve-${(i % 3) + 1})`,
+      });
+    }),
 };
 
 /** The picture of a demo's card; an empty one if none was drawn. */

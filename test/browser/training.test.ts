@@ -95,9 +95,12 @@ describe.for(TEST_DEVICES)("on %s", { timeout: 240_000 }, (device) => {
       await open.page.focus("#b");
       for (let i = 0; i < 10; i++) await open.page.keyboard.press("ArrowRight");
       await open.page.waitForFunction(() => document.getElementById("b-shown")!.textContent === "0.90");
+      // Each key press started the descent anew; the last of them goes on until the offset is near.
+      await open.page.waitForFunction(
+        () => Number(document.querySelector("#parameters tr:nth-child(4) td:first-of-type")?.textContent) > 0.6,
+        { timeout: 60_000 },
+      );
       expect(await settled(open)).toBe("done");
-      const offset = Number(await textOf(open.page, "#parameters tr:nth-child(4) td:first-of-type"));
-      expect(offset).toBeGreaterThan(0.6);
       expect(open.problems).toEqual([]);
     } finally {
       await open.page.close();
