@@ -15,7 +15,12 @@ export interface GraphNode {
   /** Shape of a leaf, for `AccumulateGrad`. */
   readonly shape: readonly number[] | null;
   /** What it made: shape and dtype of each result. */
-  readonly results: readonly { readonly shape: readonly number[]; readonly dtype: DType }[];
+  readonly results: readonly {
+    /** Sizes of the result. */
+    readonly shape: readonly number[];
+    /** Element type of the result. */
+    readonly dtype: DType;
+  }[];
   /** Bytes of the values that it keeps for its derivative; null once they have been released. */
   readonly savedBytes: number | null;
   /** Name of the tensor that it made, or of the leaf, if one was given. */
@@ -28,8 +33,9 @@ export interface GraphEdge {
   readonly from: number;
   /** The entry that made what is read. */
   readonly to: number;
-  /** Which of the reader's inputs, and which of the maker's results. */
+  /** Which of the reader's inputs it is, from 0. */
   readonly input: number;
+  /** Which of the maker's results it is, from 0. */
   readonly result: number;
 }
 

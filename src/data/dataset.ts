@@ -25,6 +25,7 @@ function checked(name: string, index: number, length: number): number {
 
 /** Rows of tensors of the same first size. */
 export class TensorDataset extends Dataset<Tensor[]> {
+  /** The tensors; sample i is row i of each. */
   readonly tensors: readonly Tensor[];
   constructor(...tensors: readonly Tensor[]) {
     super();
@@ -53,7 +54,9 @@ export class TensorDataset extends Dataset<Tensor[]> {
 
 /** Some samples of a dataset. */
 export class Subset<T> extends Dataset<T> {
+  /** The dataset that the samples come from. */
   readonly dataset: Dataset<T>;
+  /** Numbers of the samples in that dataset. */
   readonly indices: readonly number[];
   constructor(dataset: Dataset<T>, indices: readonly number[]) {
     super();
@@ -71,6 +74,7 @@ export class Subset<T> extends Dataset<T> {
 
 /** Datasets one behind the other. */
 export class ConcatDataset<T> extends Dataset<T> {
+  /** The datasets, in their order. */
   readonly datasets: readonly Dataset<T>[];
   constructor(datasets: readonly Dataset<T>[]) {
     super();

@@ -70,7 +70,12 @@ function fieldsOf(text: string, delimiter: string): string[][] {
 export function loadCsv(
   text: string,
   options: { delimiter?: string; header?: boolean } = {},
-): { columns: string[]; values: Tensor } {
+): {
+  /** Names of the columns; without a header their numbers. */
+  columns: string[];
+  /** The numbers, [rows, columns]. */
+  values: Tensor;
+} {
   const { delimiter = ",", header = true } = options;
   const rows = fieldsOf(text, delimiter);
   const columns = header ? (rows.shift() ?? []) : (rows[0] ?? []).map((_, i) => String(i));
@@ -92,6 +97,7 @@ export function loadCsv(
 export class TextDataset extends Dataset<[Tensor, Tensor]> {
   /** The characters that occur, in order: the index of a character is its token. */
   readonly vocabulary: readonly string[];
+  /** Characters of a window. */
   readonly blockSize: number;
   readonly #tokens: Tensor;
   readonly #numbers: ReadonlyMap<string, number>;

@@ -10,6 +10,7 @@ import type { Dataset } from "./dataset.ts";
 
 /** Numbers of samples in some order. */
 export interface Sampler extends Iterable<number> {
+  /** How many numbers one pass gives. */
   readonly length: number;
 }
 
@@ -19,6 +20,7 @@ export class SequentialSampler implements Sampler {
   constructor(dataset: { readonly length: number }) {
     this.length = dataset.length;
   }
+  /** Numbers from 0 up. */
   *[Symbol.iterator](): IterableIterator<number> {
     for (let i = 0; i < this.length; i++) yield i;
   }
@@ -36,6 +38,7 @@ export class RandomSampler implements Sampler {
     if (!this.#replacement && this.length > this.#size)
       throw new ArgumentError(`RandomSampler: ${this.length} samples of ${this.#size} need replacement: true`);
   }
+  /** Numbers drawn anew from the CPU generator. */
   *[Symbol.iterator](): IterableIterator<number> {
     if (this.length === 0) return;
     const place = { device: "cpu" };
@@ -52,6 +55,7 @@ export class SubsetRandomSampler implements Sampler {
     this.#indices = [...indices];
     this.length = indices.length;
   }
+  /** The numbers given, shuffled anew. */
   *[Symbol.iterator](): IterableIterator<number> {
     for (const i of randperm(this.length, { device: "cpu" }).dataSync()) yield this.#indices[i]!;
   }
@@ -69,6 +73,7 @@ export class WeightedRandomSampler implements Sampler {
     this.#sums = Float64Array.from(weights, (w) => (sum += w));
     if (sum === 0) throw new ArgumentError("WeightedRandomSampler: all weights are zero");
   }
+  /** Numbers drawn anew by weight. */
   *[Symbol.iterator](): IterableIterator<number> {
     const total = this.#sums[this.#sums.length - 1]!;
     for (const u of rand(this.length, { device: "cpu" }).dataSync()) yield this.#sums.findIndex((s) => u * total < s);
@@ -77,8 +82,11 @@ export class WeightedRandomSampler implements Sampler {
 
 /** Numbers of a sampler in groups of `batchSize`. */
 export class BatchSampler implements Iterable<number[]> {
+  /** Where the numbers come from. */
   readonly sampler: Sampler;
+  /** Numbers a batch. */
   readonly batchSize: number;
+  /** Whether a last batch that is not full is left out. */
   readonly dropLast: boolean;
   constructor(sampler: Sampler, batchSize: number, dropLast: boolean) {
     if (!Number.isInteger(batchSize) || batchSize < 1)
@@ -87,10 +95,12 @@ export class BatchSampler implements Iterable<number[]> {
     this.batchSize = batchSize;
     this.dropLast = dropLast;
   }
+  /** Number of batches. */
   get length(): number {
     const batches = this.sampler.length / this.batchSize;
     return this.dropLast ? Math.floor(batches) : Math.ceil(batches);
   }
+  /** Batches of one pass of the sampler. */
   *[Symbol.iterator](): IterableIterator<number[]> {
     let batch: number[] = [];
     for (const index of this.sampler) {
@@ -124,18 +134,32 @@ export function defaultCollate(samples: readonly unknown[]): unknown {
 
 /** Options of `DataLoader`. */
 export interface DataLoaderOptions {
+  /** Samples a batch. Default: 1. */
   batchSize?: number;
+  /** Whether each pass goes through the samples in a new random order. Default: false. */
   shuffle?: boolean;
+  /** Order of the samples, in place of `shuffle`. */
   sampler?: Sampler;
-  batchSampler?: Iterable<number[]> & { readonly length: number };
+  /** Numbers of the samples of each batch, in place of `batchSize`, `shuffle`, `sampler` and `dropLast`. */
+  batchSampler?: Iterable<number[]> & {
+    /** Number of batches. */
+    readonly length: number;
+  };
+  /** Makes a batch of a list of samples. Default: `dataset.batch`, or `defaultCollate` where the dataset has none. */
   collateFn?: (samples: readonly never[]) => unknown;
+  /** Whether a last batch that is not full is left out. Default: false. */
   dropLast?: boolean;
 }
 
 /** Batches of a dataset: `for await (const [x, y] of new data.DataLoader(dataset, { batchSize: 64, shuffle: true }))`. */
 export class DataLoader<B = Tensor[]> implements AsyncIterable<B> {
+  /** Where the samples come from. */
   readonly dataset: Dataset;
-  readonly batchSampler: Iterable<number[]> & { readonly length: number };
+  /** Numbers of the samples of each batch. */
+  readonly batchSampler: Iterable<number[]> & {
+    /** Number of batches. */
+    readonly length: number;
+  };
   readonly #collate: ((samples: readonly unknown[]) => unknown) | null;
 
   constructor(dataset: Dataset, options: DataLoaderOptions = {}) {
@@ -154,6 +178,7 @@ export class DataLoader<B = Tensor[]> implements AsyncIterable<B> {
     return this.batchSampler.length;
   }
 
+  /** Batches of one pass. */
   async *[Symbol.asyncIterator](): AsyncIterator<B> {
     for (const indices of this.batchSampler) {
       if (this.#collate === null && this.dataset.batch !== undefined) {

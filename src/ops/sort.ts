@@ -404,9 +404,13 @@ export async function bincount(input: Tensor, ...args: ArgsOf<typeof BINCOUNT>):
 
 /** What `unique` gives, as asked for: `[output, inverseIndices?, counts?]`. */
 export interface UniqueOptions {
+  /** Taken for the sake of PyTorch's signature: the unique elements are sorted either way. */
   sorted?: boolean;
+  /** Whether to give, for each element, its place among the unique ones. Default: false. */
   returnInverse?: boolean;
+  /** Whether to give how often each unique element occurs. Default: false. */
   returnCounts?: boolean;
+  /** Dimension whose slices are compared whole; null for single elements. Default: null. */
   dim?: number | null;
 }
 const UNIQUE = signature<UniqueOptions>()("unique", ["sorted", "returnInverse", "returnCounts", "dim"]);

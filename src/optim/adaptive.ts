@@ -29,12 +29,19 @@ const at = (state: ParamState, name: string): Tensor => state[name] as Tensor;
 
 /** Options of `RMSprop`, as in PyTorch. */
 export interface RMSpropOptions {
+  /** Learning rate, at least 0. Default: 0.01. */
   lr: number;
+  /** Decay of the running average of squared gradients. Default: 0.99. */
   alpha: number;
+  /** Added to the root of the average. Default: 1e-8. */
   eps: number;
+  /** Factor of the parameter that is added to its gradient (L2 penalty). Default: 0. */
   weightDecay: number;
+  /** Share of the last step that is added to the next; 0 does without. Default: 0. */
   momentum: number;
+  /** Whether to divide by the standard deviation of the gradient rather than by its root mean square. Default: false. */
   centered: boolean;
+  /** Whether to go up the gradient rather than down. Default: false. */
   maximize: boolean;
 }
 
@@ -81,11 +88,17 @@ export class RMSprop extends Optimizer<RMSpropOptions> {
 
 /** Options of `Adagrad`, as in PyTorch. */
 export interface AdagradOptions {
+  /** Learning rate, at least 0. Default: 0.01. */
   lr: number;
+  /** Decay of the learning rate: step n uses `lr / (1 + (n - 1) * lrDecay)`. Default: 0. */
   lrDecay: number;
+  /** Factor of the parameter that is added to its gradient (L2 penalty). Default: 0. */
   weightDecay: number;
+  /** What the sum of squared gradients starts from, at least 0. Default: 0. */
   initialAccumulatorValue: number;
+  /** Added to the root of the sum. Default: 1e-10. */
   eps: number;
+  /** Whether to go up the gradient rather than down. Default: false. */
   maximize: boolean;
 }
 
@@ -114,10 +127,15 @@ export class Adagrad extends Optimizer<AdagradOptions> {
 
 /** Options of `Adadelta`, as in PyTorch. */
 export interface AdadeltaOptions {
+  /** Factor of the step, at least 0. Default: 1. */
   lr: number;
+  /** Decay of the running averages of squared gradients and squared steps, from 0 to 1. Default: 0.9. */
   rho: number;
+  /** Added to both averages before their roots are taken. Default: 1e-6. */
   eps: number;
+  /** Factor of the parameter that is added to its gradient (L2 penalty). Default: 0. */
   weightDecay: number;
+  /** Whether to go up the gradient rather than down. Default: false. */
   maximize: boolean;
 }
 
@@ -147,10 +165,15 @@ export class Adadelta extends Optimizer<AdadeltaOptions> {
 
 /** Options of `Adamax`, as in PyTorch. */
 export interface AdamaxOptions {
+  /** Learning rate, at least 0. Default: 0.002. */
   lr: number;
+  /** Decay of the running average of the gradient and of its largest magnitude, each in [0, 1). Default: [0.9, 0.999]. */
   betas: readonly [number, number];
+  /** Added to the magnitude of the gradient, against division by zero. Default: 1e-8. */
   eps: number;
+  /** Factor of the parameter that is added to its gradient (L2 penalty). Default: 0. */
   weightDecay: number;
+  /** Whether to go up the gradient rather than down. Default: false. */
   maximize: boolean;
 }
 
@@ -180,10 +203,15 @@ export class Adamax extends Optimizer<AdamaxOptions> {
 
 /** Options of `NAdam`, as in PyTorch. */
 export interface NAdamOptions {
+  /** Learning rate, at least 0. Default: 0.002. */
   lr: number;
+  /** Decay of the running averages of the gradient and of its square, each in [0, 1). Default: [0.9, 0.999]. */
   betas: readonly [number, number];
+  /** Added to the denominator, against division by zero. Default: 1e-8. */
   eps: number;
+  /** Factor of the parameter that is added to its gradient (L2 penalty). Default: 0. */
   weightDecay: number;
+  /** How fast the momentum rises to its full value: larger is faster. Default: 0.004. */
   momentumDecay: number;
 }
 
@@ -223,9 +251,13 @@ export class NAdam extends Optimizer<NAdamOptions> {
 
 /** Options of `RAdam`, as in PyTorch. */
 export interface RAdamOptions {
+  /** Learning rate, at least 0. Default: 0.001. */
   lr: number;
+  /** Decay of the running averages of the gradient and of its square, each in [0, 1). Default: [0.9, 0.999]. */
   betas: readonly [number, number];
+  /** Added to the denominator, against division by zero. Default: 1e-8. */
   eps: number;
+  /** Factor of the parameter that is added to its gradient (L2 penalty). Default: 0. */
   weightDecay: number;
 }
 
@@ -263,9 +295,13 @@ export class RAdam extends Optimizer<RAdamOptions> {
 
 /** Options of `Rprop`, as in PyTorch. */
 export interface RpropOptions {
+  /** Size of the first step of each element, at least 0. Default: 0.01. */
   lr: number;
+  /** Factors of the step size where the gradient changed its sign, in (0, 1), and where it kept it, above 1. Default: [0.5, 1.2]. */
   etas: readonly [number, number];
+  /** Smallest and largest step size. Default: [1e-6, 50]. */
   stepSizes: readonly [number, number];
+  /** Whether to go up the gradient rather than down. Default: false. */
   maximize: boolean;
 }
 
@@ -300,11 +336,17 @@ export class Rprop extends Optimizer<RpropOptions> {
 
 /** Options of `ASGD`, as in PyTorch. */
 export interface ASGDOptions {
+  /** Learning rate, at least 0. Default: 0.01. */
   lr: number;
+  /** Decay of the parameter and of the rate, which after n steps is `lr / (1 + lambd * lr * n) ** alpha`. Default: 1e-4. */
   lambd: number;
+  /** Power of the decay of the learning rate. Default: 0.75. */
   alpha: number;
+  /** Number of steps before averaging starts. Default: 1e6. */
   t0: number;
+  /** Factor of the parameter that is added to its gradient (L2 penalty). Default: 0. */
   weightDecay: number;
+  /** Whether to go up the gradient rather than down. Default: false. */
   maximize: boolean;
 }
 

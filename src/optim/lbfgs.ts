@@ -9,12 +9,19 @@ import { withDefaults } from "./sgd.ts";
 
 /** Options of `LBFGS`, as in PyTorch. */
 export interface LBFGSOptions {
+  /** Length of a step along the direction, or the first to try with a line search. Default: 1. */
   lr: number;
+  /** Most iterations in one `step()`. Default: 20. */
   maxIter: number;
+  /** Most calls of the closure in one `step()`, checked between iterations; null for `maxIter * 5 / 4`. Default: null. */
   maxEval: number | null;
+  /** Stops once no element of the gradient is larger. Default: 1e-7. */
   toleranceGrad: number;
+  /** Stops once no parameter moves by more, or the loss changes by less. Default: 1e-9. */
   toleranceChange: number;
+  /** Number of earlier iterations that the curvature is estimated from. Default: 100. */
   historySize: number;
+  /** Line search: `"strong_wolfe"`, or null for a fixed step. Default: null. */
   lineSearchFn: "strong_wolfe" | null;
 }
 
@@ -31,7 +38,13 @@ interface Point {
 
 /** L-BFGS (Liu and Nocedal, 1989), `torch.optim.LBFGS`: `await optimizer.step(closure)`. One group of parameters. */
 export class LBFGS {
-  readonly paramGroups: [{ params: Tensor[] } & LBFGSOptions];
+  /** The one group: the parameters and the options. */
+  readonly paramGroups: [
+    {
+      /** The parameters. */
+      params: Tensor[];
+    } & LBFGSOptions,
+  ];
   /** Directions and gradient differences of earlier iterations, with 1 / (y . s). */
   readonly #history: { readonly y: Tensor; readonly s: Tensor; readonly rho: Tensor }[] = [];
   #direction: Tensor | null = null;
@@ -68,7 +81,12 @@ export class LBFGS {
   }
 
   /** Iterations and calls of the closure so far. */
-  get counts(): { readonly iterations: number; readonly evaluations: number } {
+  get counts(): {
+    /** Iterations so far. */
+    readonly iterations: number;
+    /** Calls of the closure so far. */
+    readonly evaluations: number;
+  } {
     return { iterations: this.#iterations, evaluations: this.#evaluations };
   }
 

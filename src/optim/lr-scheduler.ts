@@ -4,13 +4,18 @@ import { ArgumentError } from "../errors.ts";
 
 /** What a scheduler changes: the groups of an optimiser. */
 export interface Scheduled {
-  readonly paramGroups: readonly { lr: number }[];
+  /** Groups of parameters, each with its own learning rate. */
+  readonly paramGroups: readonly {
+    /** Learning rate. */
+    lr: number;
+  }[];
 }
 
 type Group = { lr: number; initialLr?: number; momentum?: number; betas?: readonly [number, number] };
 
 /** Base of the schedulers: `step()` once an epoch, behind the optimiser's. */
 export abstract class LRScheduler {
+  /** The optimiser whose learning rates change. */
   readonly optimizer: Scheduled;
   /** Learning rates of the groups before any schedule. */
   readonly baseLrs: number[];
@@ -25,6 +30,7 @@ export abstract class LRScheduler {
     this.baseLrs = this.groups.map((g) => g.initialLr!);
   }
 
+  /** Groups of the optimiser. */
   protected get groups(): readonly Group[] {
     return this.optimizer.paramGroups;
   }
@@ -38,6 +44,7 @@ export abstract class LRScheduler {
     this.set(this.groups.map((g, i) => this.rate(g.lr, this.baseLrs[i]!, i)));
   }
 
+  /** Sets the learning rate of each group. */
   protected set(rates: readonly number[]): void {
     rates.forEach((lr, i) => (this.groups[i]!.lr = lr));
     this.#last = [...rates];
@@ -102,7 +109,9 @@ export class MultiplicativeLR extends LRScheduler {
 
 /** Times `gamma` every `stepSize` epochs. */
 export class StepLR extends LRScheduler {
+  /** Epochs from one change to the next. */
   stepSize: number;
+  /** What the rate is multiplied by at each change. Default: 0.1. */
   gamma: number;
   constructor(optimizer: Scheduled, stepSize: number, gamma = 0.1) {
     super(optimizer);
@@ -117,7 +126,9 @@ export class StepLR extends LRScheduler {
 
 /** Times `gamma` at each milestone. */
 export class MultiStepLR extends LRScheduler {
+  /** Epochs at which the rate changes; one given twice counts twice. */
   milestones: number[];
+  /** What the rate is multiplied by at each milestone. Default: 0.1. */
   gamma: number;
   constructor(optimizer: Scheduled, milestones: readonly number[], gamma = 0.1) {
     super(optimizer);
@@ -132,6 +143,7 @@ export class MultiStepLR extends LRScheduler {
 
 /** Times `gamma` every epoch. */
 export class ExponentialLR extends LRScheduler {
+  /** What the rate is multiplied by each epoch. */
   gamma: number;
   constructor(optimizer: Scheduled, gamma: number) {
     super(optimizer);
@@ -145,7 +157,9 @@ export class ExponentialLR extends LRScheduler {
 
 /** Times `factor` for the first `totalIters` epochs. */
 export class ConstantLR extends LRScheduler {
+  /** What the rate is multiplied by at first. Default: 1/3. */
   factor: number;
+  /** Epoch at which the full rate comes back. Default: 5. */
   totalIters: number;
   constructor(optimizer: Scheduled, { factor = 1 / 3, totalIters = 5 }: { factor?: number; totalIters?: number } = {}) {
     super(optimizer);
@@ -161,8 +175,11 @@ export class ConstantLR extends LRScheduler {
 
 /** A factor that goes from `startFactor` to `endFactor` in `totalIters` epochs. */
 export class LinearLR extends LRScheduler {
+  /** What the rate is multiplied by in the first epoch, above 0 and at most 1. Default: 1/3. */
   startFactor: number;
+  /** What the rate is multiplied by from epoch `totalIters` on. Default: 1. */
   endFactor: number;
+  /** Epochs from the first factor to the last. Default: 5. */
   totalIters: number;
   constructor(
     optimizer: Scheduled,
@@ -191,7 +208,9 @@ export class LinearLR extends LRScheduler {
 
 /** Down to zero in `totalIters` epochs, as a power of what is left. */
 export class PolynomialLR extends LRScheduler {
+  /** Epochs until the rate is zero. Default: 5. */
   totalIters: number;
+  /** Power of the share of epochs left; 1 is a straight line. Default: 1. */
   power: number;
   constructor(optimizer: Scheduled, { totalIters = 5, power = 1 }: { totalIters?: number; power?: number } = {}) {
     super(optimizer);
@@ -208,7 +227,9 @@ export class PolynomialLR extends LRScheduler {
 
 /** Half a cosine wave from the base rate to `etaMin` in `tMax` epochs (Loshchilov and Hutter, 2017). */
 export class CosineAnnealingLR extends LRScheduler {
+  /** Epochs from the base rate to the lowest. */
   tMax: number;
+  /** Lowest learning rate. Default: 0. */
   etaMin: number;
   constructor(optimizer: Scheduled, tMax: number, etaMin = 0) {
     super(optimizer);
@@ -228,9 +249,13 @@ export class CosineAnnealingLR extends LRScheduler {
 
 /** Cosine annealing that starts anew after `t0` epochs, each time `tMult` times as long. */
 export class CosineAnnealingWarmRestarts extends LRScheduler {
+  /** Epochs of the present cycle. */
   length: number;
+  /** Epochs since the present cycle began. */
   current = -1;
+  /** How many times as long each cycle is as the one before, a positive integer. Default: 1. */
   tMult: number;
+  /** Lowest learning rate. Default: 0. */
   etaMin: number;
   constructor(optimizer: Scheduled, t0: number, { tMult = 1, etaMin = 0 }: { tMult?: number; etaMin?: number } = {}) {
     super(optimizer);
@@ -274,21 +299,33 @@ const list = (value: number | readonly number[], count: number): number[] =>
 
 /** Options of `OneCycleLR`, as in PyTorch. */
 export interface OneCycleOptions {
+  /** Steps of the cycle; without it, `epochs * stepsPerEpoch`. */
   totalSteps?: number;
+  /** Epochs of training, where `totalSteps` is not given. */
   epochs?: number;
+  /** Batches an epoch, where `totalSteps` is not given. */
   stepsPerEpoch?: number;
+  /** Share of the steps in which the rate rises, from 0 to 1. Default: 0.3. */
   pctStart?: number;
+  /** Shape of rise and fall: a cosine or a straight line. Default: `"cos"`. */
   annealStrategy?: "cos" | "linear";
+  /** Whether momentum (or the first of `betas`) goes the other way. Default: true. */
   cycleMomentum?: boolean;
+  /** Lowest momentum, at the highest rate. Default: 0.85. */
   baseMomentum?: number;
+  /** Highest momentum, at the start and at the end. Default: 0.95. */
   maxMomentum?: number;
+  /** The first rate is `maxLr / divFactor`. Default: 25. */
   divFactor?: number;
+  /** The last rate is the first divided by this. Default: 1e4. */
   finalDivFactor?: number;
+  /** Whether to go down to the first rate as long as up, and only then to the last. Default: false. */
   threePhase?: boolean;
 }
 
 /** Up to `maxLr` and down far below where it began, momentum the other way (Smith and Topin, 2018). `step()` once a batch. */
 export class OneCycleLR extends LRScheduler {
+  /** Steps of the cycle; a step beyond them is an error. */
   readonly totalSteps: number;
   readonly #phases: readonly { end: number; lr: readonly [string, string]; momentum: readonly [number, number] }[];
   readonly #points: readonly Record<string, number>[];
@@ -358,14 +395,23 @@ export class OneCycleLR extends LRScheduler {
 
 /** Options of `CyclicLR`, as in PyTorch. */
 export interface CyclicOptions {
+  /** Steps from the lower rate to the upper. Default: 2000. */
   stepSizeUp?: number;
+  /** Steps from the upper rate to the lower; null for as many as up. Default: null. */
   stepSizeDown?: number | null;
+  /** How the height of the cycles changes: not at all, halved each cycle, or times `gamma` each step. Default: `"triangular"`. */
   mode?: "triangular" | "triangular2" | "exp_range";
+  /** Base of the decay in mode `"exp_range"`. Default: 1. */
   gamma?: number;
+  /** The height as a function of the cycle or step, in place of `mode`. Default: null. */
   scaleFn?: ((x: number) => number) | null;
+  /** Whether `scaleFn` takes the number of the cycle (from 1) or of the step. Default: `"cycle"`. */
   scaleMode?: "cycle" | "iterations";
+  /** Whether momentum (or the first of `betas`) goes the other way. Default: true. */
   cycleMomentum?: boolean;
+  /** Lowest momentum, at the upper rate. Default: 0.8. */
   baseMomentum?: number;
+  /** Highest momentum, at the lower rate. Default: 0.9. */
   maxMomentum?: number;
 }
 
@@ -427,23 +473,35 @@ export class CyclicLR extends LRScheduler {
 
 /** Options of `ReduceLROnPlateau`, as in PyTorch. */
 export interface PlateauOptions {
+  /** Whether a smaller or a larger measure is better. Default: `"min"`. */
   mode?: "min" | "max";
+  /** What the rate is multiplied by, below 1. Default: 0.1. */
   factor?: number;
+  /** Epochs without progress that are let pass. Default: 10. */
   patience?: number;
+  /** How much better a measure must be to count. Default: 1e-4. */
   threshold?: number;
+  /** Whether `threshold` is a share of the best measure or a difference from it. Default: `"rel"`. */
   thresholdMode?: "rel" | "abs";
+  /** Epochs after a change in which a lack of progress is not counted. Default: 0. */
   cooldown?: number;
+  /** Lowest learning rate, for all groups or one each. Default: 0. */
   minLr?: number | readonly number[];
+  /** A change of the rate that is not larger is left out. Default: 1e-8. */
   eps?: number;
 }
 
 /** Times `factor` when a measure has not become better for more than `patience` epochs: `step(await loss.item())`. */
 export class ReduceLROnPlateau {
+  /** The optimiser whose learning rates change. */
   readonly optimizer: Scheduled;
-  /** The best measure so far, epochs since, and epochs of cooldown left. */
+  /** The best measure so far. */
   best: number;
+  /** Epochs without progress. */
   numBadEpochs = 0;
+  /** Epochs of cooldown left. */
   cooldownCounter = 0;
+  /** Epochs so far. */
   lastEpoch = 0;
   readonly #options: Required<Omit<PlateauOptions, "minLr">> & { minLr: readonly number[] };
 
@@ -519,8 +577,11 @@ export class ReduceLROnPlateau {
 
 /** One scheduler after the other: the next begins at each milestone. */
 export class SequentialLR {
+  /** The schedulers, in their order. */
   readonly schedulers: readonly LRScheduler[];
+  /** Epochs at which the second scheduler and those behind it begin. */
   readonly milestones: readonly number[];
+  /** Epochs so far. */
   lastEpoch = 0;
 
   constructor(optimizer: Scheduled, schedulers: readonly LRScheduler[], milestones: readonly number[]) {
@@ -558,6 +619,7 @@ export class SequentialLR {
 
 /** Several schedulers at once, each changing what the one before left. */
 export class ChainedScheduler {
+  /** The schedulers, in the order in which they step. */
   readonly schedulers: readonly LRScheduler[];
   constructor(schedulers: readonly LRScheduler[]) {
     if (schedulers.length === 0) throw new ArgumentError("ChainedScheduler: expected at least one scheduler");
