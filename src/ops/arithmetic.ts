@@ -48,8 +48,10 @@ export function rsub(input: Operand, ...args: ArgsOf<typeof SUB>): Tensor {
 
 function addScaled(name: string, a: Operand, b: Operand, alpha: number, sign: 1 | -1): Tensor {
   const dtype = resultType(a, b);
-  if (dtype === "bool" && sign < 0)
-    throw new DTypeError(`${name}: subtraction of bool tensors is not supported; use logicalXor() or bitwiseNot()`);
+  if (sign < 0 && [a, b].some((x) => (isTensor(x) ? x.dtype === "bool" : typeof x === "boolean")))
+    throw new DTypeError(
+      `${name}: subtraction with a bool operand is not supported; use logicalXor() or bitwiseNot(), or convert it with to("int32")`,
+    );
   if (!isFloat(dtype) && !Number.isInteger(alpha))
     throw new ArgumentError(`${name}: for integral tensors, alpha must be an integer, got ${alpha}`);
   let out: Tensor;
@@ -205,8 +207,9 @@ const SIMPLE_POWERS: Readonly<Record<string, (k: Builder, x: Value) => Value>> =
 export function pow(input: Operand, ...args: ArgsOf<typeof POW>): Tensor {
   const exponent = checkOperand("pow", "exponent", parse(POW, args).exponent);
   checkOperand("pow", "input", input);
-  const promoted = resultType(input, exponent);
-  const dtype = promoted === "bool" ? "int32" : promoted;
+  const dtype = resultType(input, exponent);
+  if (dtype === "bool")
+    throw new DTypeError('pow: a bool to the power of a bool is not supported; convert one of them with to("int32")');
   if (!isFloat(dtype) && typeof exponent === "number" && exponent < 0)
     throw new ArgumentError(`pow: Integers to negative integer powers are not allowed (exponent ${exponent})`);
   let out: Tensor;
@@ -229,7 +232,7 @@ export function pow(input: Operand, ...args: ArgsOf<typeof POW>): Tensor {
 /** d(x^y)/dx = y x^(y-1), and zero where y is zero. */
 function powerSlope(g: Tensor, x: Tensor, y: Operand): Tensor {
   if (!isTensor(y)) return y === 0 ? g.zerosLike() : g.mul(x.pow(Number(y) - 1).mul(y));
-  return y.eq(0).where(g.zerosLike(), g.mul(y.mul(x.pow(y.sub(1)))));
+  return y.eq(0).where(g.zerosLike(), g.mul(y.mul(x.pow(y.add(-1)))));
 }
 
 /** d(x^y)/dy = x^y log x, and zero where x is zero and y is not negative. */

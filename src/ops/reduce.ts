@@ -40,11 +40,11 @@ export function reduce(
   const count = numel(inner);
   if (count === 0) {
     const identity = IDENTITY[kind];
-    if (identity === undefined && numel(target) > 0)
+    if (identity === undefined)
       throw new ShapeError(
         `${name}: expected reduction dims ${showShape(dims)} to have non-zero size, got shape ${showShape(shape)}`,
       );
-    return input.newFull(target, identity ?? 0, { dtype });
+    return input.newFull(target, identity, { dtype });
   }
   if (count === 1) {
     if (isArg) return input.newZeros(target, { dtype });
@@ -233,7 +233,7 @@ function shareAmongEqual(
 
 function extremeValue(name: string, input: Tensor, dims: readonly number[], keepdim: boolean): Tensor {
   const kind = name === "amax" || name === "max" ? "max" : "min";
-  if (numel(dims.map((d) => input.shape[d]!)) === 0 && numel(reducedShape(input.shape, dims, false)) > 0)
+  if (dims.some((d) => input.shape[d] === 0))
     throw new ShapeError(
       `${name}: expected reduction dims ${showShape(dims)} to have non-zero size, got shape ${showShape(input.shape)}`,
     );
