@@ -13,6 +13,9 @@ const tsconfig = join(ROOT, "tsconfig.build.json");
 /** Types that are not in every project's `lib`: what `using` needs. */
 const TYPES_HEAD = '/// <reference lib="esnext.disposable" />\n';
 
+/** Names that outlive minifying: classes', which modules, optimisers and errors show to users. */
+const KEPT = { class: true, function: false };
+
 async function bundle(output: OutputOptions): Promise<void> {
   await build({
     input,
@@ -26,7 +29,10 @@ async function bundle(output: OutputOptions): Promise<void> {
 
 rmSync(dist, { recursive: true, force: true });
 await bundle({ entryFileNames: "[name].js" });
-await bundle({ entryFileNames: "[name].min.js", minify: true });
+await bundle({
+  entryFileNames: "[name].min.js",
+  minify: { compress: { keepNames: KEPT }, mangle: { keepNames: KEPT }, codegen: true },
+});
 await build({
   input,
   tsconfig,

@@ -56,6 +56,17 @@ describe("the tarball", () => {
     );
   });
 
+  test.for(BUNDLES)("%s calls classes by their own names", async (file) => {
+    const url = `./node_modules/tapegrad/${file}`;
+    project.write(
+      "names.js",
+      `import { nn, optim, ShapeError } from ${JSON.stringify(url)};
+      console.log([String(new nn.Linear(2, 3)), optim.AdamW.name, ShapeError.name].join(" "));`,
+    );
+    const printed = await project.run(systemNode(), ["names.js"]);
+    expect(printed.trim()).toBe("Linear(in_features=2, out_features=3, bias=True) AdamW ShapeError");
+  });
+
   test("has no dependency, and types that name nothing of Node, of the DOM or of WebGPU", () => {
     const { dependencies = {} } = JSON.parse(installed("package.json")) as { dependencies?: object };
     expect(dependencies).toEqual({});
