@@ -54,6 +54,31 @@ export const pooling = suite("pooling", {
     expectEqual(Array.from(await low.indices.data()), [0, 1]);
   },
 
+  "a window that steps over the whole input is -Infinity, and passes no gradient": async () => {
+    const x = tg.tensor([[[[1, 2, 3]]]]).requiresGrad_();
+    const options = { stride: 1, padding: [1, 1], dilation: [2, 1], returnIndices: true } as const;
+    const none = F.maxPool2d(x, 2, options);
+    expectEqual(Array.from(await none.output.detach().flatten().data()), [-Infinity, -Infinity, -Infinity, -Infinity]);
+    expectEqual(Array.from(await none.indices.flatten().data()), [-1, -1, -1, -1]);
+    none.output.sum().backward();
+    expectEqual(Array.from(await x.grad!.flatten().data()), [0, 0, 0]);
+    // Two elements are enough for the tap behind the padding to fall on one.
+    const two = F.maxPool2d(
+      tg.tensor([
+        [
+          [
+            [1, 2, 3],
+            [4, 5, 6],
+          ],
+        ],
+      ]),
+      2,
+      options,
+    );
+    expectEqual(Array.from(await two.output.flatten().data()), [4, 5, 6, 6, 1, 2, 3, 3]);
+    expectEqual(Array.from(await two.indices.flatten().data()), [3, 4, 5, 5, 0, 1, 2, 2]);
+  },
+
   "shrinking with a wide filter": async () => {
     const x = wave(1, 2, 5, 6);
     const cubic = F.interpolate(x, [3, 4], null, "bicubic", { antialias: true });

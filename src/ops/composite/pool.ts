@@ -79,8 +79,8 @@ function evenAxes(name: string, input: Tensor, rank: number, options: PoolOption
 }
 
 /** The result where there are no elements to pool, or none to make. */
-function zerosOf(entry: string, input: Tensor, shape: readonly number[]): Tensor {
-  const out = input.newZeros([...shape]);
+function constantOf(entry: string, input: Tensor, shape: readonly number[], value = 0): Tensor {
+  const out = input.newFull([...shape], value);
   const before = [...input.shape];
   record(entry, out, [[input, [], (g) => g.newZeros(before)]]);
   return out;
@@ -88,11 +88,25 @@ function zerosOf(entry: string, input: Tensor, shape: readonly number[]): Tensor
 
 // --- maxima -----------------------------------------------------------------------------------------------------------
 
+/**
+ * Whether the only window along an axis steps over the whole input. As padding is at most half of the kernel, there is no such window
+ * beside another.
+ */
+function stepsOver(a: Axis): boolean {
+  if (a.kind === "adaptive" || a.padding <= 0) return false;
+  return Math.ceil(a.padding / a.dilation) * a.dilation - a.padding >= a.input;
+}
+
 function maximaOf(name: string, input: Tensor, axes: readonly Axis[]): OutputIndices {
   const lead = input.dim() - axes.length;
   const shape = [...input.shape.slice(0, lead), ...axes.map((a) => a.output)];
   if (input.numel() === 0 || numel(shape) === 0)
-    return named([zerosOf(name, input, shape), input.newZeros(shape, { dtype: "int32" })], ["output", "indices"]);
+    return named([constantOf(name, input, shape), input.newZeros(shape, { dtype: "int32" })], ["output", "indices"]);
+  if (axes.some(stepsOver))
+    return named(
+      [constantOf(name, input, shape, -Infinity), input.newFull(shape, -1, { dtype: "int32" })],
+      ["output", "indices"],
+    );
   const seen = windowValues(input.detach(), axes, "inside");
   const taps = axes.map((_, d) => lead + axes.length + d);
   const output = reduce(name, "max", seen, taps, false, input.dtype);
@@ -209,7 +223,7 @@ function meanOf(entry: string, input: Tensor, axes: readonly Axis[], divisors: r
   const rank = axes.length;
   const lead = input.dim() - rank;
   const shape = [...input.shape.slice(0, lead), ...axes.map((a) => a.output)];
-  if (input.numel() === 0 || numel(shape) === 0) return zerosOf(entry, input, shape);
+  if (input.numel() === 0 || numel(shape) === 0) return constantOf(entry, input, shape);
   const same = divisors.every((v) => v === divisors[0]);
   const outputs = axes.map((a) => a.output);
   const host = input.dtype === "float64" ? Float64Array.from(divisors) : Float32Array.from(divisors);
