@@ -146,6 +146,8 @@ export class Node {
   holds = 0;
   /** True if it is carried on (a parameter, a running average): once written out it forgets what it was computed from. */
   carried = false;
+  /** True for a value that an optimiser's step wrote: of such ones only the last version before is kept. */
+  stepped = false;
   /** The value that it took the place of in a storage, as long as that is in memory. */
   previous: Node | null = null;
   /** True once its storage holds a newer value, while its own stays in memory for what was recorded before. */

@@ -369,12 +369,15 @@ function afterRun(state: DeviceState, graph: Graph, targets: ReadonlySet<Node>, 
   }
 }
 
-/** Frees the versions before the last one of what is about to be written anew. */
+/**
+ * Frees the versions before the last one of what is about to be written anew by an optimiser. What an in-place operation overwrote may still be
+ * asked for: it counts as a value that is held.
+ */
 function retireOlder(residency: Residency, targets: ReadonlySet<Node>, pinned: ReadonlySet<Node>): void {
   for (const { previous } of targets) {
     if (previous === null) continue;
     for (let older = previous.previous; older !== null; older = older.previous)
-      if (older.owners > 0 || older.holds > 0 || pinned.has(older)) {
+      if (!older.stepped || older.owners > 0 || older.holds > 0 || pinned.has(older)) {
         older.superseded = false;
         residency.reconsider(older);
       } else residency.release(older, OVERWRITTEN);
@@ -395,8 +398,7 @@ function retireLast(residency: Residency, node: Node): void {
   if (previous.buffer === null) node.previous = null;
 }
 
-const OVERWRITTEN =
-  "what it was computed from was overwritten twice since (by optimizer.step() or an in-place operation)";
+const OVERWRITTEN = "what it was computed from was overwritten since, by two steps of an optimiser";
 
 function lostError(node: Node): DisposedError {
   return new DisposedError(

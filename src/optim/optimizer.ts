@@ -110,6 +110,7 @@ export abstract class Optimizer<O extends object> {
         storage.keep(true);
       }
       const { node } = storage;
+      node.stepped = true;
       if (!node.pending) continue;
       const set = byBackend.get(node.backend);
       if (set === undefined) byBackend.set(node.backend, new Set([node]));

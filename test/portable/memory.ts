@@ -86,6 +86,21 @@ Object.assign(tests, {
     expectClose(await kept.at(0).toArray(), [0.25, -3, 2]);
   },
 
+  "a value is read after its source was overwritten in place, however often": async () => {
+    const x = tg.rand(100_000);
+    const before = Array.from((await x.data()) as Float32Array);
+    const kept: tg.Tensor[] = [];
+    for (let i = 0; i < 5; i++) {
+      kept.push(x.mul(2));
+      x.add_(1);
+      await x.sum().item();
+    }
+    for (const [i, tensor] of kept.entries()) {
+      const values = (await tensor.data()) as Float32Array;
+      for (const j of [0, 5000, 99_999]) expectClose(values[j], 2 * (before[j]! + i));
+    }
+  },
+
   "a gradient is read after zeroGrad": async () => {
     const model = fitting();
     train(model);
