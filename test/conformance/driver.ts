@@ -160,13 +160,19 @@ async function runSample(
   return true;
 }
 
-/** Compares all samples of an operation on a device; on the CPU in float64, too. Gives how many were run. */
+/**
+ * Samples of an operation that run: all of them in Node; a page and Deno, which are about what another engine and another compiler of
+ * shaders make of the same kernels, take two.
+ */
+const MOST_SAMPLES = "document" in globalThis || "Deno" in globalThis ? 2 : Infinity;
+
+/** Compares the samples of an operation on a device; on the CPU in float64, too. Gives how many were run. */
 export async function conform(name: string, device: TestDevice, from: SampleTable = OPS): Promise<number> {
   const samples = (await fixtures(from.file))[name];
   ensure(samples !== undefined && samples.length > 0, `there are no samples of ${name}`);
   const { rtol = 2e-5, atol = 5e-6 } = from.table[name]!;
   let count = 0;
-  for (let i = 0; i < samples.length; i++) {
+  for (let i = 0; i < samples.length && count < MOST_SAMPLES; i++) {
     const what = `${name} sample ${i}`;
     if (device === "cpu") await runSample(from.table, name, samples[i]!, "float64", EXACT, `${what} in float64`);
     if (await runSample(from.table, name, samples[i]!, "float32", { rtol, atol }, what)) count++;
