@@ -477,6 +477,8 @@ function requestFor(range: NodeRange): { buffer: DeviceBuffer; dtype: DType; off
 function prepareReads(ranges: readonly NodeRange[], result: HostArray[]): Map<Backend, number[]> {
   const pending = new Map<Backend, Node[]>();
   for (const { node } of ranges) {
+    // A fault that was seen while its value moved to the host.
+    checkFault(stateOf(node.backend).residency.takeFault());
     if (node.host !== null) continue;
     const list = pending.get(node.backend);
     if (list === undefined) pending.set(node.backend, [node]);

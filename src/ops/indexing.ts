@@ -573,15 +573,7 @@ export function indexPut(input: Tensor, ...args: ArgsOf<typeof INDEX_PUT>): Tens
   if (part.indices.every((i) => i === null)) {
     if (accumulate) part.view.add_(values);
     else part.view.copy_(values);
-  } else
-    inPlace("indexPut_", part.view, (before) =>
-      indexPut(
-        before,
-        part.indices.map((i) => i ?? sliceOf(null, null)),
-        values,
-        accumulate,
-      ),
-    );
+  } else inPlace("indexPut_", part.view, (before) => putAt(before, part.indices, values, accumulate));
   return copy;
 }
 

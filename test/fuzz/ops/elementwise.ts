@@ -193,7 +193,8 @@ function scaled(sign: 1 | -1, reversed = false): Generator {
     const [a, b] = reversed ? [y, x] : [x, y];
     return form(dice, [x], ["other"], { other: y, alpha }, () => {
       const t = resultType([a, b]);
-      if (t === "bool" && sign < 0) refuse("bool");
+      if (sign < 0 && [a, b].some((v) => (typeof v === "object" ? v.dtype === "bool" : typeof v === "boolean")))
+        refuse("bool");
       const factor = alpha ?? 1;
       if (!isFloat(t) && !Number.isInteger(factor)) refuse("alpha");
       if (t === "bool") return elementwise([a, b], t, t, (p, q) => p + q * Math.abs(factor));
