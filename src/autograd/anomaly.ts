@@ -1,9 +1,12 @@
 /** Finding the operation that made a NaN. */
 
+import { isFloat } from "../dtype.ts";
 import { AutogradError } from "../errors.ts";
+import { snapshot } from "../ops/apply.ts";
 import type { Tensor } from "../tensor.ts";
 import { observeBackward } from "./engine.ts";
-import { setSiteRecorder, type GradFn, type Grads } from "./tape.ts";
+import { withMode } from "./mode.ts";
+import { observeForward, setSiteRecorder, type GradFn } from "./tape.ts";
 
 /** The user's line on the stack: the first frame outside the library. */
 function userSite(): string {
@@ -13,28 +16,49 @@ function userSite(): string {
   return (outside ?? frames[frames.length - 1] ?? "").trim().replace(/^at /, "");
 }
 
+/** A value that came up on the way: what it is to be called, and where the user recorded it. */
+interface Sighting {
+  readonly value: Tensor;
+  readonly what: string;
+  readonly fn: GradFn;
+}
+
 /**
- * Runs `body` with anomaly detection: entries of the tape remember the line that recorded them, and a gradient that is NaN throws
- * an `AutogradError` that names the first operation, forward or backward, and its line. Slow: every gradient is read.
+ * Runs `body` with anomaly detection: entries of the tape remember the line that recorded them, and an `AutogradError` names the first
+ * operation on the tape whose result is NaN, or else the first whose backward gave NaN, with its line. Slow: every value is kept and read.
  */
 export async function detectAnomaly<R>(body: () => R | Promise<R>): Promise<R> {
-  const entries: { fn: GradFn; grads: Grads }[] = [];
-  const before = setSiteRecorder(userSite);
-  const stop = observeBackward((fn, grads) => entries.push({ fn, grads: [...grads] }));
+  const forward: Sighting[] = [];
+  const backward: Sighting[] = [];
+  // What is seen is kept as it is now: it may be overwritten, or what it was computed from.
+  const see = (list: Sighting[], tensor: Tensor, what: string, fn: GradFn): void => {
+    if (!isFloat(tensor.dtype)) return;
+    const value = withMode({ grad: false }, () => snapshot(tensor));
+    list.push({ value: value.retain(), what, fn });
+  };
+  const sitesBefore = setSiteRecorder(userSite);
+  const forwardBefore = observeForward((out, fn, nr) => {
+    see(forward, out, `gave nan values in its ${nr}th result`, fn);
+  });
+  const stop = observeBackward((fn, grads) => {
+    grads.forEach((g, i) => {
+      if (g != null) see(backward, g, `returned nan values in its ${i}th output`, fn);
+    });
+  });
   try {
     const result = await body();
-    for (const { fn, grads } of entries)
-      for (let i = 0; i < grads.length; i++) {
-        const g = grads[i];
-        if (g != null && (await hasNaN(g)))
-          throw new AutogradError(
-            `Function '${fn.name}' returned nan values in its ${i}th output. Its forward operation was recorded at ${fn.site ?? "an unknown line"}.`,
-          );
-      }
+    observeForward(forwardBefore);
+    for (const { value, what, fn } of [...forward, ...backward])
+      if (await hasNaN(value))
+        throw new AutogradError(
+          `Function '${fn.name}' ${what}. Its forward operation was recorded at ${fn.site ?? "an unknown line"}.`,
+        );
     return result;
   } finally {
     stop();
-    setSiteRecorder(before);
+    observeForward(forwardBefore);
+    setSiteRecorder(sitesBefore);
+    for (const { value } of [...forward, ...backward]) value.impl.storage.release();
   }
 }
 

@@ -1,6 +1,7 @@
 /** The suites that run in Node, Chromium and Deno. */
 
 import type { PortableSuite } from "../support/portable.ts";
+import { anomalies } from "./anomaly.ts";
 import { backward } from "./backward.ts";
 import { checkpoints, savedHooks } from "./checkpoint.ts";
 import { conformance } from "./conformance.ts";
@@ -36,5 +37,6 @@ export const suites: readonly PortableSuite[] = [
   checkpoints,
   savedHooks,
   memory,
+  anomalies,
   ...models,
 ];
