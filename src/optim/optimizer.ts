@@ -4,7 +4,7 @@ import { noGrad } from "../autograd/mode.ts";
 import type { Storage } from "../base.ts";
 import { ArgumentError } from "../errors.ts";
 import { lastNodeId, type Node } from "../graph/node.ts";
-import { needsWaiting, realize } from "../graph/runtime.ts";
+import { flushRecorded, needsWaiting, realize } from "../graph/runtime.ts";
 import { isTensor } from "../ops/apply.ts";
 import type { Tensor } from "../tensor.ts";
 import { layoutOf, ownsStorage, packed, partsOf, wholeOf } from "./pack.ts";
@@ -91,6 +91,9 @@ export abstract class Optimizer<O extends object> {
   step(closure?: () => Tensor): Tensor | null {
     const loss = closure === undefined ? null : closure();
     const written: Tensor[] = [];
+    // What was recorded and not read (statistics, copies, metrics) is written out before what it is computed from may go.
+    for (const backend of new Set(this.paramGroups.flatMap(({ params }) => params.map((p) => p.impl.backend))))
+      flushRecorded(backend);
     const before = lastNodeId();
     noGrad(() => {
       for (const group of this.paramGroups) {

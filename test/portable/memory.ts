@@ -101,6 +101,20 @@ Object.assign(tests, {
     }
   },
 
+  "copies, metrics and statistics that nobody read outlive any number of steps": async () => {
+    const model = fitting();
+    train(model);
+    const best = model.w.detach().clone();
+    const sums: tg.Tensor[] = [];
+    for (let i = 0; i < 4; i++) {
+      train(model);
+      sums.push(tg.noGrad(() => model.w.mul(2).sum()));
+    }
+    expectClose(await best.toArray(), [0.75, 2.5, 2]);
+    // Each step takes 0.5 (0.5 - 1 + 2) off the sum of the parameters.
+    expectClose(await Promise.all(sums.map((s) => s.item())), [9, 7.5, 6, 4.5]);
+  },
+
   "a gradient is read after zeroGrad": async () => {
     const model = fitting();
     train(model);
