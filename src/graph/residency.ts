@@ -12,7 +12,7 @@
  */
 
 import type { Backend, DeviceBuffer } from "../backend/backend.ts";
-import { ITEM_SIZE, type HostArray } from "../dtype.ts";
+import type { HostArray } from "../dtype.ts";
 import { Arena, ARENA_BYTES, type Slot } from "./arena.ts";
 import type { Node } from "./node.ts";
 
@@ -250,7 +250,7 @@ export class Residency {
     return true;
   }
 
-  /** Brings a value out of the arena into memory of its own; it keeps its slot. */
+  /** A copy of a value in the arena, in memory of its own. */
   bringBack(node: Node): DeviceBuffer {
     const buffer = this.#backend.allocate(this.#backend.bytesFor(node.dtype, node.numel));
     this.#arena.load(node.slot!, node.dtype, node.numel, buffer);
@@ -269,23 +269,6 @@ export class Residency {
   resetRequired(): void {
     this.#required = 0;
   }
-
-  /** Values in memory that this device knows of, for debugging: caches and held ones. */
-  *cached(): Iterable<Node> {
-    yield* this.#caches;
-    yield* this.#held;
-  }
-
-  /** Forgets everything: the device is gone. Values known to the host stay. */
-  abandon(why: string): void {
-    for (const node of [...this.#caches, ...this.#held]) {
-      node.buffer = null;
-      if (node.host === null && (node.settled || node.args.length === 0)) node.lost ??= why;
-    }
-    this.#caches.clear();
-    this.#held.clear();
-    this.#cachedBytes = 0;
-  }
 }
 
 /** True if a value could be computed again from what is there. */
@@ -303,9 +286,4 @@ export function canRecompute(node: Node): boolean {
     for (const arg of next.tables) if (arg.node !== null) stack.push(arg.node);
   }
   return true;
-}
-
-/** Bytes that a value takes on the host. */
-export function hostBytes(node: Node): number {
-  return node.numel * ITEM_SIZE[node.dtype];
 }
