@@ -6,8 +6,8 @@
 import type { Backend } from "./backend/backend.ts";
 import type { GradFn } from "./autograd/tape.ts";
 import type { DType } from "./dtype.ts";
-import type { Node } from "./graph/node.ts";
-import { hold, unhold } from "./graph/runtime.ts";
+import type { Node, Role } from "./graph/node.ts";
+import { hold, relabel, unhold } from "./graph/runtime.ts";
 import type { View } from "./graph/view.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -22,6 +22,7 @@ export class Storage {
   #released = false;
   #carried = false;
   #keepers = 0;
+  #role: Role | null = null;
   /** Elements of the storage. */
   readonly length: number;
   /** Id of the node that it was made for: tells what is older than a vectorised function's call. */
@@ -69,6 +70,7 @@ export class Storage {
       node.previous ??= old.pending ? old.previous : old;
     }
     if (this.#carried) node.carried = true;
+    node.role = this.#role ?? (this.#carried ? "written in place" : null);
     if (this.#isState) hold(node);
     if (wasState) unhold(old);
   }
@@ -79,11 +81,12 @@ export class Storage {
 
   /**
    * Makes the content state, whose memory is kept: of a gradient, a parameter, what `retain()` asked for. What is `carried` on forgets what
-   * it was computed from as soon as it is written out.
+   * it was computed from as soon as it is written out. `role` says what for.
    */
-  keep(carried: boolean): void {
+  keep(carried: boolean, role: Role): void {
     const wasState = this.#isState;
     this.#keepers++;
+    this.assume(role);
     if (carried) this.#node.carried = true;
     if (!wasState) hold(this.#node);
   }
@@ -91,7 +94,16 @@ export class Storage {
   /** Undoes a `keep`. */
   unkeep(): void {
     this.#keepers--;
+    if (this.#keepers === 0 && this.#role !== "parameter") this.#role = this.#node.role = null;
     if (!this.#isState) unhold(this.#node);
+  }
+
+  /** Says what the content is to the user: what it was first called counts. */
+  assume(role: Role): void {
+    this.#role ??= role;
+    if (this.#node.role === this.#role) return;
+    this.#node.role = this.#role;
+    relabel(this.#node);
   }
 }
 
@@ -167,5 +179,5 @@ export function setGrad(impl: Impl, grad: Tensor | null): void {
   if (impl.grad === grad) return;
   impl.grad?.impl.storage.unkeep();
   impl.grad = grad;
-  grad?.impl.storage.keep(false);
+  grad?.impl.storage.keep(false, "gradient");
 }

@@ -17,12 +17,16 @@ export {
   synchronize,
   destroy,
   memory,
+  memorySnapshot,
   resetPeakMemory,
   setMemoryBudget,
   type DeviceInfo,
   type InitOptions,
   type MemoryInfo,
+  type MemoryValue,
 } from "./init.ts";
+export { isDebugModeEnabled, setDebugMode } from "./graph/site.ts";
+export type { LiveValue, ValueOwner } from "./graph/figures.ts";
 export { setPrintOptions, getPrintOptions, type PrintOptions, type PrintSettings } from "./format.ts";
 
 export {

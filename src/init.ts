@@ -16,7 +16,8 @@ import {
   setBackend,
   setDefaultBackend,
 } from "./graph/devices.ts";
-import { flushRecorded, residencyOf, setBudget } from "./graph/runtime.ts";
+import type { LiveValue } from "./graph/figures.ts";
+import { flushRecorded, residencyOf, setBudget, valuesOf } from "./graph/runtime.ts";
 
 registerBackend("cpu", () => new CpuBackend());
 registerBackend("null", () => new NullBackend());
@@ -165,6 +166,22 @@ export function memory(): MemoryInfo {
     sum.peakBytes += peakBytes;
   }
   return sum;
+}
+
+/** A value of `memorySnapshot()`. */
+export interface MemoryValue extends LiveValue {
+  /** `"webgpu"` or `"cpu"`. */
+  readonly device: DeviceType;
+}
+
+/**
+ * Every value that has device memory, the largest first, with what it is to you and, if `setDebugMode(true)` came before, the line that made it. The
+ * bytes of all but the `pending` ones add up to the live and cached bytes of `memory()`.
+ */
+export function memorySnapshot(): MemoryValue[] {
+  return activeBackends()
+    .flatMap((backend) => valuesOf(backend).map((value) => ({ device: backend.type, ...value })))
+    .sort((a, b) => b.bytes - a.bytes);
 }
 
 /** Starts the peak anew from what is in use now. */

@@ -11,6 +11,7 @@ import { ArgumentError, AutogradError, DeviceError, ShapeError, TapegradError } 
 import { formatTensor } from "./format.ts";
 import type { DeviceType } from "./backend/backend.ts";
 import { backendOf } from "./graph/devices.ts";
+import { goneOf, lossReason, storyOf } from "./graph/faults.ts";
 import { evict, readNodes, readNodesSync, request, transferNode, type NodeRange } from "./graph/runtime.ts";
 import { isContiguous, numel, showShape } from "./graph/view.ts";
 import { setRequiresGrad } from "./methods/core.ts";
@@ -405,6 +406,9 @@ export class Tensor extends StatisticsMethods {
 
   #summary(): string {
     const { node } = this.impl.storage;
+    const gone = goneOf(node);
+    if (gone !== null)
+      return `Tensor(shape=${showShape(this.shape)}, dtype=${this.dtype}, device=${this.device}, gone: ${storyOf(node, gone)})`;
     if (node.host !== null && node.numel === this.numel() && isContiguous(this.shape, this.impl.strides))
       return render(this, present(node.host, this.dtype));
     const fn = this.gradFn;
@@ -450,7 +454,7 @@ export class Tensor extends StatisticsMethods {
    */
   retain(): this {
     const { storage } = this.impl;
-    storage.keep(true);
+    storage.keep(true, "retained");
     request(storage.node);
     return this;
   }
@@ -462,7 +466,7 @@ export class Tensor extends StatisticsMethods {
     node.host = null;
     node.settle();
     node.settled = true;
-    node.lost = "it was disposed";
+    node.lost = lossReason("was disposed of");
   }
 
   /** `dispose()` at the end of a block: `using y = x.mul(2)`. */

@@ -2,19 +2,12 @@
 
 import { isFloat } from "../dtype.ts";
 import { AutogradError } from "../errors.ts";
+import { userSite } from "../graph/site.ts";
 import { snapshot } from "../ops/apply.ts";
 import type { Tensor } from "../tensor.ts";
 import { observeBackward } from "./engine.ts";
 import { withMode } from "./mode.ts";
 import { observeForward, setSiteRecorder, type GradFn } from "./tape.ts";
-
-/** The user's line on the stack: the first frame outside the library. */
-function userSite(): string {
-  const here = import.meta.url.replace(/(src\/autograd\/anomaly\.ts|dist\/[^/]*)(\?.*)?$/, "");
-  const frames = (new Error().stack ?? "").split("\n").slice(1);
-  const outside = frames.find((f) => !f.includes(`${here}src/`) && !f.includes(`${here}dist/`) && !f.includes("node:"));
-  return (outside ?? frames[frames.length - 1] ?? "").trim().replace(/^at /, "");
-}
 
 /** A value that came up on the way: what it is to be called, and where the user recorded it. */
 interface Sighting {

@@ -5,6 +5,7 @@ import { Impl, wrap } from "../base.ts";
 import type { DType } from "../dtype.ts";
 import { isFloat } from "../dtype.ts";
 import { AutogradError } from "../errors.ts";
+import type { Node } from "../graph/node.ts";
 import { showShape } from "../graph/view.ts";
 import type { Tensor } from "../tensor.ts";
 import { isGradEnabled } from "./mode.ts";
@@ -109,6 +110,7 @@ export class GradFn {
   /** Lets go of the saved values. Entries that saved nothing can run again, as in PyTorch. @internal */
   release(): void {
     if (this.saved !== null && (this.saved.length > 0 || this.#once)) {
+      if (this.#inner === null) for (const value of this.saved) value.release();
       this.saved = null;
       this.#onRelease?.();
     }
@@ -151,6 +153,8 @@ export class SavedTensor {
   readonly #hooks: SavedTensorHooks | null;
   /** What a hook unpacks is put back in its place on the tape, so that gradients of gradients reach it. */
   readonly #edge: Edge | null;
+  /** The value in the program, for the figures of memory. */
+  readonly #node: Node | null;
   /** For a result of the entry itself: which one. The tensor's own history may have moved on since. */
   readonly #resultNr: number;
 
@@ -166,6 +170,16 @@ export class SavedTensor {
     this.#tensor = hooks === null ? tensor : null;
     this.#edge = hooks === null || resultNr >= 0 ? null : edgeOf(tensor);
     this.#packed = hooks === null ? null : hooks.pack(tensor.detach());
+    this.#node = hooks === null ? tensor.impl.storage.node : null;
+    if (this.#node !== null) {
+      this.#node.saves++;
+      this.#node.wasSaved = true;
+    }
+  }
+
+  /** Says that no derivative will ask for it any more. */
+  release(): void {
+    if (this.#node !== null) this.#node.saves--;
   }
 
   /** Tensors kept in memory for it: the value itself, or what a hook says that it will read. */

@@ -3,6 +3,7 @@
 import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 import type { DType } from "../dtype.ts";
 import { routineKey, type BufferSlot } from "./kernel.ts";
+import { figuresOf, type LiveValue } from "./figures.ts";
 import type { Node } from "./node.ts";
 
 /** Largest value that goes into a slot, bytes; and the size of a slot. */
@@ -78,6 +79,26 @@ export class Arena {
       if (node !== undefined) result.push(node);
     }
     return result;
+  }
+
+  /** What is told of the values in slots, and of the rest of the blocks. */
+  values(): LiveValue[] {
+    const result = this.nodes().map((node) => figuresOf(node, ARENA_BYTES));
+    const rest = this.bytes - result.length * ARENA_BYTES;
+    if (rest === 0) return result;
+    return [
+      ...result,
+      {
+        bytes: rest,
+        shape: [rest],
+        dtype: "uint8",
+        operation: "arena",
+        owner: "unused",
+        isPrevious: false,
+        isCached: true,
+        site: null,
+      },
+    ];
   }
 
   /** Copies the value in a buffer into a slot. */

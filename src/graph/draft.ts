@@ -27,6 +27,8 @@ export interface DraftKernel {
   readonly offsets: readonly number[];
   readonly buffers: readonly Node[];
   readonly scalars: readonly ScalarSource[];
+  /** Nodes that check indices in it. */
+  readonly checks: readonly Node[];
 }
 
 /** What a draft has to know of the plan around it. */
@@ -81,6 +83,7 @@ export class Draft {
   readonly #values = new Map<string, Value>();
   readonly #canonical = new Map<Node, { key: string; value: Value }>();
   readonly #stores: { access: number; value: Value }[] = [];
+  readonly #checks: Node[] = [];
 
   /** `outer` and `inner` have no dimension of size one. */
   constructor(context: DraftContext, outer: readonly number[], inner: readonly number[]) {
@@ -102,6 +105,7 @@ export class Draft {
     const b = this.builder;
     const args = node.args.map((arg) => this.read(arg, access, node));
     const scalars = node.scalars.map((_, slot) => this.#scalar(node, slot, node.scalarTypes[slot]!));
+    const before = b.instrs.length;
     const value = op.lower(b, args, {
       scalars,
       table: (t, index) => {
@@ -110,6 +114,7 @@ export class Draft {
         return b.emit("loadAt", valueType(table.dtype), [index], this.#buffer(table));
       },
     });
+    if (b.instrs.slice(before).some((i) => i.op === "checkIndex")) this.#checks.push(node);
     if (b.type(value) !== valueType(node.dtype))
       throw new TypeError(`lowering of ${op.key} gives type ${b.type(value)} for ${node.dtype}`);
     if (b.instrs.length > this.#context.maxInstrs) throw doesNotFit("too many instructions");
@@ -251,6 +256,7 @@ export class Draft {
       offsets: this.#accesses.map((a) => a.offset),
       buffers: this.#buffers,
       scalars: this.#scalars,
+      checks: this.#checks,
     };
   }
 

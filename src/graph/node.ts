@@ -4,8 +4,9 @@ import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 import type { DType, HostArray } from "../dtype.ts";
 import type { Builder, Value } from "./builder.ts";
 import type { Slot } from "./arena.ts";
+import { siteInDebugMode } from "./site.ts";
 import type { ReduceKind, RoutineName, ValueType } from "./kernel.ts";
-import { numel, type Affine, type View } from "./view.ts";
+import { numel, showShape, type Affine, type View } from "./view.ts";
 
 /** Reads `node` through `view`; without a node the affine number itself is the value (an index). */
 export interface Arg {
@@ -72,6 +73,9 @@ export interface LeafOp {
 }
 
 export type NodeOp = MapOp | ReduceOp | RoutineOp | UpdateOp | LeafOp;
+
+/** What a value that is kept is to the user. */
+export type Role = "parameter" | "gradient" | "optimiser state" | "retained" | "written in place";
 
 /** Where a value was computed. */
 export interface Origin {
@@ -165,8 +169,13 @@ export class Node {
   visit = 0;
   /** Why the value is gone, if it is. */
   lost: string | null = null;
-  /** The user's line that recorded it, where that was kept. */
-  site: string | null = null;
+  /** The user's line that recorded it, in debug mode. */
+  readonly site: string | null = siteInDebugMode();
+  /** What the storage that it was written for is to the user. */
+  role: Role | null = null;
+  /** How many entries of the tape save it, and whether one ever did. */
+  saves = 0;
+  wasSaved = false;
   /** True if it stands for one example of a batch, or depends on such a node: it is never computed itself. */
   traced = false;
 
@@ -215,6 +224,34 @@ export class Node {
     this.args = [];
     this.tables = [];
   }
+}
+
+/** What users call the operation that gave a value. */
+export function operationOf(node: Node): string {
+  const { op } = node;
+  if (op.kind === "leaf") return node.transferFrom === null ? "tensor" : "to";
+  if (op.kind === "routine" && op.name === "scan") return `cum${String(op.attrs["kind"])}`;
+  const word = /^[A-Za-z0-9]+_?/.exec(op.key)?.[0] ?? op.kind;
+  return OPERATIONS[word] ?? word;
+}
+
+/** Keys that are no names of operations. */
+const OPERATIONS: Readonly<Record<string, string>> = {
+  cast: "copy",
+  rows: "copy",
+  update: "copy_",
+  pack: "cat",
+  ramp: "arange",
+  positions: "arange",
+  winners: "maxPool",
+  winnersBack: "maxPool",
+  zero: "zeros",
+};
+
+/** What a value is called in messages: its operation and shape, and in debug mode the line that made it. */
+export function describeNode(node: Node): string {
+  const made = node.site === null ? "" : `, made at ${node.site}`;
+  return `the result of ${operationOf(node)}, of shape ${showShape(node.shape)}${made}`;
 }
 
 /** True if the view reads a contiguous node of `count` elements from its first to its last. */

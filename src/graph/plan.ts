@@ -20,7 +20,8 @@ interface PlannedStep {
   /** Positions of nodes, and scalar slots (-1: its only element). */
   readonly scalars: readonly (readonly [node: number, slot: number])[];
   readonly data: KernelData;
-  readonly tagNode: number;
+  /** Nodes that check indices in it. */
+  readonly checks: readonly number[];
   readonly usesStatus: boolean;
 }
 
@@ -153,7 +154,7 @@ export function makePlan(graph: Graph, targets: ReadonlySet<Node>, backend: Back
       buffers: buffers.map((node) => position.get(node)!),
       scalars: scalars.map((s) => [position.get(s.node)!, s.slot] as const),
       data,
-      tagNode: position.get(step.anchors[step.anchors.length - 1]!)!,
+      checks: (step.kind === "fused" ? step.kernel.checks : step.anchors).map((node) => position.get(node)!),
       usesStatus: structure.usesStatus,
     };
   });
@@ -174,7 +175,7 @@ export function makePlan(graph: Graph, targets: ReadonlySet<Node>, backend: Back
 /** What a run needs of the world around: device copies of host values, tags for faults, and who owns memory. */
 export interface PlanHost {
   toDevice(node: Node): DeviceBuffer;
-  tagFor(node: Node): number;
+  tagFor(nodes: readonly Node[]): number;
   own(node: Node, buffer: DeviceBuffer): void;
   disown(node: Node): DeviceBuffer;
 }
@@ -208,7 +209,7 @@ export function runPlan(plan: Plan, graph: Graph, backend: Backend, host: PlanHo
         ? step.data
         : { ...step.data, scalars: step.scalars.map(([at, slot]) => scalarOf(nodes[at]!, slot)) },
     buffers: step.buffers.map(bufferAt),
-    tag: step.usesStatus ? host.tagFor(nodes[step.tagNode]!) : 0,
+    tag: step.usesStatus ? host.tagFor(step.checks.map((at) => nodes[at]!)) : 0,
   }));
   try {
     backend.run(calls);

@@ -14,6 +14,8 @@
 import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 import type { HostArray } from "../dtype.ts";
 import { Arena, ARENA_BYTES, type Slot } from "./arena.ts";
+import { GIVEN_UP, lossReason } from "./faults.ts";
+import { figuresOf, type LiveValue } from "./figures.ts";
 import type { Node } from "./node.ts";
 
 /** Memory that caches may fill beyond what the program needed at its highest point. */
@@ -50,6 +52,8 @@ export class Residency {
   readonly #caches = new Set<Node>();
   /** Values that cannot be had again and may be held by somebody, oldest first. */
   readonly #held = new Set<Node>();
+  /** What is told of state, whose nodes are not held here, so that those that nobody can reach go. */
+  readonly #states = new Map<DeviceBuffer, LiveValue>();
   #cachedBytes = 0;
   #values = 0;
   #required = 0;
@@ -79,15 +83,25 @@ export class Residency {
   own(node: Node, buffer: DeviceBuffer): void {
     node.buffer = buffer;
     this.#values++;
-    if (node.holds > 0) unreachable?.register(node, { residency: this, buffer, slot: null }, node);
+    if (node.holds > 0) this.#noteState(node, buffer);
     else this.#enlist(node);
+  }
+
+  #noteState(node: Node, buffer: DeviceBuffer): void {
+    this.#states.set(buffer, figuresOf(node, buffer.bytes));
+    unreachable?.register(node, { residency: this, buffer, slot: null }, node);
+  }
+
+  #forgetState(node: Node, buffer: DeviceBuffer): void {
+    this.#states.delete(buffer);
+    unreachable?.unregister(node);
   }
 
   /** Takes a node's memory away from it, for an in-place result or to free it. */
   disown(node: Node): DeviceBuffer {
     const buffer = node.buffer!;
     if (this.#caches.delete(node) || this.#held.delete(node)) this.#cachedBytes -= buffer.bytes;
-    else unreachable?.unregister(node);
+    else this.#forgetState(node, buffer);
     node.buffer = null;
     this.#values--;
     return buffer;
@@ -103,8 +117,8 @@ export class Residency {
     if (node.buffer === null) return;
     const { buffer } = node;
     if (this.#caches.delete(node) || this.#held.delete(node)) this.#cachedBytes -= buffer.bytes;
-    else unreachable?.unregister(node);
-    if (node.holds > 0 || node.superseded) unreachable?.register(node, { residency: this, buffer, slot: null }, node);
+    else this.#forgetState(node, buffer);
+    if (node.holds > 0 || node.superseded) this.#noteState(node, buffer);
     else this.#enlist(node);
   }
 
@@ -117,13 +131,16 @@ export class Residency {
       this.#values--;
     }
     if (node.buffer !== null) this.#backend.release(this.disown(node));
-    if (node.host === null && node.settled) node.lost ??= why;
+    if (node.host === null && node.settled) node.lost ??= lossReason(why);
   }
 
   /** Frees memory whose node nobody can reach any more. */
   collect(buffer: DeviceBuffer | null, slot: Slot | null): void {
     this.#values--;
-    if (buffer !== null) this.#backend.release(buffer);
+    if (buffer !== null) {
+      this.#states.delete(buffer);
+      this.#backend.release(buffer);
+    }
     if (slot !== null) this.#arena.give(slot);
   }
 
@@ -157,7 +174,7 @@ export class Residency {
         }
         usedBytes -= node.buffer!.bytes;
         if (node.origin !== null && node.host === null) node.origin.entry.wasted(node.origin.position);
-        this.release(node, "its memory was given up");
+        this.release(node, GIVEN_UP);
       }
     this.#spillNow(pinned, allowed);
     return allowed;
@@ -213,8 +230,7 @@ export class Residency {
   /** Gives up everything that can be had again; for a device that ran out of memory. */
   dropCaches(pinned: ReadonlySet<Node>): void {
     for (const node of this.#caches)
-      if (!pinned.has(node) && (node.host !== null || canRecompute(node)))
-        this.release(node, "its memory was given up");
+      if (!pinned.has(node) && (node.host !== null || canRecompute(node))) this.release(node, GIVEN_UP);
   }
 
   /**
@@ -226,7 +242,7 @@ export class Residency {
         node.settled = true;
         this.release(
           node,
-          "the device ran out of memory, and nothing was awaited that would have let its value move to the host",
+          "was dropped when the device ran out of memory, as nothing was awaited that would have let it move to the host",
         );
       }
   }
@@ -263,6 +279,13 @@ export class Residency {
       cachedBytes: this.#cachedBytes + this.#arena.bytes,
       requiredBytes: this.#required,
     };
+  }
+
+  /** What is told of every value that has memory. */
+  values(): LiveValue[] {
+    const result = [...this.#states.values()];
+    for (const node of [...this.#caches, ...this.#held]) result.push(figuresOf(node, node.buffer!.bytes));
+    return [...result, ...this.#arena.values()];
   }
 
   /** Starts the highest need anew. */

@@ -2,9 +2,11 @@
 
 import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 import type { DType, HostArray } from "../dtype.ts";
-import { DeviceError, DisposedError, IndexError, OutOfMemoryError } from "../errors.ts";
+import { DeviceError, OutOfMemoryError } from "../errors.ts";
 import { activeBackends } from "./devices.ts";
-import { Learned, LEAF, Node } from "./node.ts";
+import { checkFault, GIVEN_UP, goneOf, lostError, OVERWRITTEN, tagFor } from "./faults.ts";
+import { figuresOf, type LiveValue } from "./figures.ts";
+import { describeNode, Learned, LEAF, Node } from "./node.ts";
 import { keepTraced, tracedError } from "./trace.ts";
 import { collect, makePlan, runPlan, type Graph, type Plan, type PlanHost } from "./plan.ts";
 import { canRecompute, Residency } from "./residency.ts";
@@ -67,6 +69,16 @@ export function residencyOf(backend: Backend): Residency {
   return stateOf(backend).residency;
 }
 
+/** What is told of every value of a device that has memory, and of what was recorded and is held, but not computed yet. */
+export function valuesOf(backend: Backend): LiveValue[] {
+  const { residency, recorded } = stateOf(backend);
+  const pending = recorded.filter((n) => n.pending && n.runs === 0 && n.owners > 0 && n.lost === null && !n.settled);
+  return [
+    ...residency.values(),
+    ...pending.map((n): LiveValue => ({ ...figuresOf(n, n.backend.bytesFor(n.dtype, n.numel)), owner: "pending" })),
+  ];
+}
+
 /** Wants a value's memory kept (as state, or because somebody asked). Undone by `unhold`. */
 export function hold(node: Node): void {
   if (node.holds++ === 0) residencyOf(node.backend).reconsider(node);
@@ -77,6 +89,11 @@ export function unhold(node: Node): void {
   if (--node.holds === 0) residencyOf(node.backend).reconsider(node);
 }
 
+/** Says that what a value is to the user has changed. */
+export function relabel(node: Node): void {
+  if (node.holds > 0) residencyOf(node.backend).reconsider(node);
+}
+
 /** Asks for a value to be written out with the next realisation on its device. */
 export function request(node: Node): void {
   if (node.traced) throw tracedError("retain()");
@@ -85,7 +102,7 @@ export function request(node: Node): void {
 
 /** Frees the device memory of a node's value; what is known to the host, or can be computed again, is not lost. */
 export function evict(node: Node): void {
-  residencyOf(node.backend).release(node, "its memory was given up");
+  residencyOf(node.backend).release(node, GIVEN_UP);
 }
 
 /** Device memory with a node's value: its own, or a copy of what the host or the arena has. */
@@ -103,18 +120,6 @@ function toDevice(node: Node): DeviceBuffer {
   if (node.numel > 0) node.backend.upload(buffer, node.dtype, node.host!);
   residency.own(node, buffer);
   return buffer;
-}
-
-// Faults are reported by a number that a kernel writes; these say which op it stands for.
-const tags = new Map<number, { text: string }>();
-let nextTag = 1;
-
-function tagFor(node: Node): number {
-  const tag = nextTag;
-  nextTag = nextTag >= 0x7fffffff ? 1 : nextTag + 1;
-  tags.set(tag, { text: node.site ?? node.op.key });
-  if (tags.size > 10000) tags.delete(tags.keys().next().value!);
-  return tag;
 }
 
 const host: PlanHost = {
@@ -222,7 +227,7 @@ export function realize(
   const { backend } = wanted[0]!;
   const state = stateOf(backend);
   takeRequested(state, wanted);
-  for (const node of wanted) if (node.lost !== null) throw lostError(node);
+  for (const node of wanted) if (node.lost !== null) throw lostError(node, node);
   for (const transfer of transfersFor(wanted)) {
     const from = transfer.transferFrom!;
     if (from.host === null && from.backend.readSync === undefined)
@@ -235,7 +240,10 @@ export function realize(
   const graph = collect([...set]);
   if (graph.pending === 0) return;
   for (const node of graph.nodes.slice(0, graph.pending)) {
-    if (node.lost !== null || node.settled || node.op.kind === "leaf") throw lostError(node);
+    if (node.lost !== null || node.settled || node.op.kind === "leaf") {
+      const target = wanted.find((t) => goneOf(t) !== null) ?? node;
+      throw lostError(target, goneOf(target) ?? node);
+    }
   }
   const key = extendTargets(state, graph, set);
   let plan = state.plans.get(key);
@@ -329,7 +337,7 @@ function runInRoom(state: DeviceState, plan: Plan, graph: Graph, targets: Readon
       const { usedBytes, pooledBytes } = backend.memory();
       const last = graph.nodes[graph.pending - 1]!;
       throw new OutOfMemoryError(
-        `out of memory in ${last.site ?? last.op.key}: ${need} bytes were asked for, ${usedBytes} are live and ${pooledBytes} pooled. ` +
+        `out of memory for ${describeNode(last)}: ${need} bytes were asked for, ${usedBytes} are live and ${pooledBytes} pooled. ` +
           `Use smaller tensors or batches, or let go of tensors that you hold (${error.message})`,
       );
     }
@@ -398,25 +406,11 @@ function retireLast(residency: Residency, node: Node): void {
   if (previous.buffer === null) node.previous = null;
 }
 
-const OVERWRITTEN = "what it was computed from was overwritten since, by two steps of an optimiser";
-
-function lostError(node: Node): DisposedError {
-  return new DisposedError(
-    `the value of ${node.op.key} is gone: ${node.lost ?? "its memory was given up"}. ` +
-      `Call retain() on the tensor before, to keep its value.`,
-  );
-}
-
 /** Elements that a read is to bring: a contiguous range of a node's elements. */
 export interface NodeRange {
   readonly node: Node;
   readonly offset: number;
   readonly count: number;
-}
-
-function checkFault(fault: number): void {
-  if (fault === 0) return;
-  throw new IndexError(`index out of range in ${tags.get(fault)?.text ?? "an earlier operation"}`);
 }
 
 /** Brings values to the host: one transfer a device. Values must be realised or pending; pending ones are realised. */

@@ -162,7 +162,7 @@ function scatter(batch: Batch, node: Node, op: RoutineOp): Node {
     args.push(whole(source?.node ?? sourceNode));
   }
   const attrs = { ...op.attrs, rank: rank + 1 };
-  const made = routine(op, `scatter:${op.attrs["mode"]}:${op.attrs["source"]}`, attrs, ints);
+  const made = routine(op, `${op.key.split(":")[0]}:${op.attrs["mode"]}:${op.attrs["source"]}`, attrs, ints);
   return recordNode(
     new Node(node.backend, made, [size, ...node.shape], node.dtype, args, node.scalars, node.scalarTypes),
   );

@@ -154,4 +154,5 @@ export function setRequiresGrad(tensor: Tensor, value: boolean): void {
         "that doesn't require differentiation use const y = x.detach().",
     );
   impl.requiresGrad = value;
+  if (value && tensor.gradFn === null) impl.storage.assume("parameter");
 }

@@ -6,7 +6,7 @@ import { record } from "../autograd/tape.ts";
 import { isFloat } from "../dtype.ts";
 import { ArgumentError, DTypeError, IndexError, ShapeError } from "../errors.ts";
 import type { RoutineOp } from "../graph/node.ts";
-import { contiguousStrides, broadcastShapes, numel, sameShape, showShape } from "../graph/view.ts";
+import { contiguousStrides, broadcastShapes, isContiguous, numel, sameShape, showShape } from "../graph/view.ts";
 import type { Tensor } from "../tensor.ts";
 import {
   applyNode,
@@ -29,12 +29,29 @@ import { aliasWhole, select, slice as sliceDim, unsqueeze } from "./structure.ts
 
 /** Fails now if an index that the host knows is out of range. Negative ones count from the end where `wraps`. */
 function checkHostIndex(op: string, index: Tensor, size: number, dim: number, wraps: boolean): void {
-  const { host } = index.impl.storage.node;
-  if (host === null || numel(index.shape) === 0) return;
   const low = wraps ? -size : 0;
-  for (let i = 0; i < host.length; i++)
-    if (host[i]! < low || host[i]! >= size)
-      throw new IndexError(`${op}: index ${host[i]} is out of bounds for dimension ${dim} with size ${size}`);
+  const value = hostValueWhere(index, (v) => v < low || v >= size);
+  if (value !== null)
+    throw new IndexError(`${op}: index ${value} is out of bounds for dimension ${dim} with size ${size}`);
+}
+
+/** The first element of a tensor for which `is` holds, among values that the host knows; null if there is none, or they are not known. */
+export function hostValueWhere(tensor: Tensor, is: (value: number) => boolean): number | null {
+  const { impl } = tensor;
+  const { host } = impl.storage.node;
+  const count = numel(impl.shape);
+  if (host === null || count === 0) return null;
+  if (isContiguous(impl.shape, impl.strides)) {
+    for (let i = impl.offset; i < impl.offset + count; i++) if (is(host[i]!)) return host[i]!;
+    return null;
+  }
+  const at = impl.shape.map(() => 0);
+  for (let i = 0; i < count; i++) {
+    const value = host[at.reduce((sum, n, d) => sum + n * impl.strides[d]!, impl.offset)]!;
+    if (is(value)) return value;
+    for (let d = at.length - 1; d >= 0 && ++at[d]! === impl.shape[d]; d--) at[d] = 0;
+  }
+  return null;
 }
 
 function checkIndexType(op: string, index: Tensor): void {
@@ -92,30 +109,37 @@ const GATHER = signature<{ dim: number; index: Tensor; sparseGrad?: boolean }>()
 
 /** Along `dim`, the elements at `index`, whose shape the result has. */
 export function gather(input: Tensor, ...args: ArgsOf<typeof GATHER>): Tensor {
-  const { dim: given, index } = parse(GATHER, args, input);
-  checkIndexType("gather", index);
+  const { dim, index } = parse(GATHER, args, input);
+  const result = gatherFor("gather", input, dim, index);
+  const shape = [...input.shape];
+  record("GatherBackward0", result, [
+    [input, [index], (g, i) => g.newZeros(shape).scatterAdd(wrapDim("gather", dim, shape.length), i, g)],
+  ]);
+  return result;
+}
+
+/** `gather` on behalf of another operation, off the tape. */
+export function gatherFor(op: string, input: Tensor, along: number, index: Tensor): Tensor {
+  checkIndexType(op, index);
   const rank = Math.max(input.dim(), 1);
-  const dim = wrapDim("gather", given, input.dim());
+  const dim = wrapDim(op, along, input.dim());
   const source = input.dim() === 0 ? input.detach().reshape([1]) : input.detach();
   const at = index.dim() === 0 ? index.reshape([1]) : index;
   if (at.dim() !== rank)
-    throw new ShapeError(`gather: index has ${index.dim()} dimensions but the input has ${input.dim()}`);
+    throw new ShapeError(`${op}: index has ${index.dim()} dimensions but the input has ${input.dim()}`);
   at.shape.forEach((n, d) => {
     if (d !== dim && n > source.shape[d]!)
       throw new ShapeError(
-        `gather: size of index ${showShape(index.shape)} exceeds the input's ${showShape(input.shape)} at dimension ${d}`,
+        `${op}: size of index ${showShape(index.shape)} exceeds the input's ${showShape(input.shape)} at dimension ${d}`,
       );
   });
   const size = source.shape[dim]!;
-  checkHostIndex("gather", at, size, dim, false);
-  if (numel(at.shape) > 0 && size === 0) throw new IndexError(`gather: index into dimension ${dim} of size 0`);
+  checkHostIndex(op, at, size, dim, false);
+  if (numel(at.shape) > 0 && size === 0) throw new IndexError(`${op}: index into dimension ${dim} of size 0`);
   const { strides, offset } = source.impl;
   const base = { strides: strides.map((s, d) => (d === dim ? 0 : s)), offset };
-  const out = gatherAt("gather", source, at.shape, base, [{ index: at, stride: strides[dim]!, size }], false);
-  const result = index.dim() === 0 ? out.reshape([]).detach() : out;
-  const shape = [...input.shape];
-  record("GatherBackward0", result, [[input, [index], (g, i) => g.newZeros(shape).scatterAdd(dim, i, g)]]);
-  return result;
+  const out = gatherAt(op, source, at.shape, base, [{ index: at, stride: strides[dim]!, size }], false);
+  return index.dim() === 0 ? out.reshape([]).detach() : out;
 }
 
 const INDEX_SELECT = signature<{ dim: number; index: Tensor }>()("indexSelect", ["dim", "index"]);
@@ -206,7 +230,7 @@ export function scatterInto(
   ];
   const routine: RoutineOp = {
     kind: "routine",
-    key: `scatter:${mode}:${isTensor(values) ? "tensor" : "scalar"}:${ints.join(",")}`,
+    key: `${op}:${mode}:${isTensor(values) ? "tensor" : "scalar"}:${ints.join(",")}`,
     name: "scatter",
     attrs: { mode, rank, source: isTensor(values) ? "tensor" : "scalar" },
     ints,

@@ -110,7 +110,7 @@ export abstract class Optimizer<O extends object> {
       const { storage } = t.impl;
       if (!this.#kept.has(storage)) {
         this.#kept.add(storage);
-        storage.keep(true);
+        storage.keep(true, t.impl.requiresGrad ? "parameter" : "optimiser state");
       }
       const { node } = storage;
       node.stepped = true;

@@ -22,6 +22,9 @@ for (const [name, make] of Object.entries(LOOPS))
     },
   };
 
+/** Keys of operations, which users never see. */
+const INTERNAL = /float32[,>:]|:n\b|\/\d/;
+
 /** Two parameters, and a loss of them. */
 function fitting(): { w: tg.Tensor; x: tg.Tensor; optimizer: tg.optim.SGD } {
   const w = tg.tensor([1, 2, 3], { requiresGrad: true });
@@ -83,7 +86,106 @@ Object.assign(tests, {
     train(model, 33);
     const error = await expectThrows(() => y.data(), "DisposedError");
     ensure(error.message.includes("retain()"), `it should name the way out: ${error.message}`);
+    ensure(
+      error.message.includes("the result of mul, of shape [33, 3]"),
+      `it should say what is gone: ${error.message}`,
+    );
+    ensure(error.message.includes("setDebugMode(true)"), `it should say how to learn where: ${error.message}`);
+    ensure(!INTERNAL.test(error.message), `it should name nothing internal: ${error.message}`);
+    const text = String(y);
+    ensure(text.includes("shape=[33, 3]") && text.includes("gone: "), `it should say that it is gone: ${text}`);
     expectClose(await kept.at(0).toArray(), [0.25, -3, 2]);
+  },
+
+  "in debug mode it also says where it was made, and where its source was overwritten": async () => {
+    tg.setDebugMode(true);
+    try {
+      const model = fitting();
+      train(model, 34);
+      const { y } = train(model, 34);
+      train(model, 34);
+      train(model, 34);
+      const { message } = await expectThrows(() => y.data(), "DisposedError");
+      const sites = [...message.matchAll(/at (?:[^\s]+ \()?([^\s()]+):(\d+):\d+/g)].map(
+        ([, file, line]) => `${file}:${line}`,
+      );
+      ensure(sites.length === 3, `it should name three lines: ${message}`);
+      ensure(!message.includes("/src/"), `it should name no line of the library: ${message}`);
+      const [made, before, overwritten] = sites;
+      ensure(
+        made !== before && before === overwritten,
+        `y, then the step that made its source and took it: ${message}`,
+      );
+      const parameter = tg.memorySnapshot().find((v) => v.owner === "parameter" && v.site !== null);
+      ensure(parameter?.site?.includes(before!) === true, `made by the step at ${before}: ${parameter?.site}`);
+    } finally {
+      tg.setDebugMode(false);
+    }
+    expectEqual(tg.isDebugModeEnabled(), false, "the debug mode is off again");
+    tg.tensor([1, 2]).mul(2).retain();
+    await tg.synchronize();
+    await expectThrows(() => tg.setDebugMode(1 as unknown as boolean), "ArgumentError");
+  },
+
+  "a snapshot lists what has memory and why, and adds up": async () => {
+    const w = tg.rand(40, 30).requiresGrad_();
+    const optimizer = new tg.optim.Adam([w], { lr: 0.1 });
+    for (let i = 0; i < 3; i++) {
+      optimizer.zeroGrad();
+      tg.ones(50, 40).matmul(w).exp().mean().backward();
+      optimizer.step();
+    }
+    const kept = tg.rand(7, 11).mul(2).retain();
+    const read = tg.rand(50, 40).matmul(w).exp().sum();
+    await read.item();
+    const pending = tg.rand(13, 17).mul(w.sum());
+    const all = tg.memorySnapshot();
+    const count = (owner: string, shape: string): number =>
+      all.filter((v) => v.owner === owner && v.shape.join() === shape).length;
+    expectEqual(count("parameter", "40,30"), 2, "the parameter and its last version");
+    expectEqual(all.filter((v) => v.shape.join() === "40,30" && v.isPrevious).length, 1, "the last version");
+    expectEqual(count("optimiser state", "40,30"), 2, "both moments");
+    expectEqual(count("gradient", "40,30"), 1, "the gradient");
+    expectEqual(count("retained", "7,11"), 1, "what was asked to be retained");
+    ensure(count("saved for backward", "50,30") >= 1, "exp's result, for a backward that has not come");
+    expectEqual(
+      all.filter((v) => v.shape.join() === "13,17" && v.operation === "mul").map((v) => v.owner),
+      ["pending"],
+      "what is recorded and not computed",
+    );
+    const { liveBytes, cachedBytes } = tg.memory();
+    const bytes = all.filter((v) => v.owner !== "pending").reduce((sum, v) => sum + v.bytes, 0);
+    expectEqual(bytes, liveBytes + cachedBytes, "bytes of all values");
+    ensure(
+      all.filter((v) => v.shape.join() === "40,30").every((v) => v.site === null),
+      "no lines without the debug mode",
+    );
+    expectEqual([(await kept.data()).length, (await pending.data()).length], [77, 221], "both are there");
+  },
+
+  "an index that is out of bounds is named with its operation and the size": async () => {
+    const logits = tg.rand(4, 3);
+    const classes = Int32Array.from([0, 1, 2, 7]);
+    await expectThrows(
+      () => tg.F.crossEntropy(logits, tg.tensor(classes)),
+      "crossEntropy: target 7 is out of bounds: there are 3 classes, 0 to 2",
+    );
+    // A view of the targets that leaves the wrong one out is right, and so is an index to ignore.
+    ensure(
+      Number.isFinite(await tg.F.crossEntropy(logits.narrow(0, 0, 3), tg.tensor(classes).narrow(0, 0, 3)).item()),
+      "",
+    );
+    ensure(Number.isFinite(await tg.F.crossEntropy(logits, tg.tensor(classes), { ignoreIndex: 7 }).item()), "");
+    const computed = (): tg.Tensor => tg.rand(5).mul(0).add(7).to("int32");
+    for (const [name, run] of [
+      ["crossEntropy", () => tg.F.crossEntropy(tg.rand(5, 3), computed())],
+      ["gather", () => tg.rand(5, 3).gather(1, computed().unsqueeze(1))],
+      ["indexAdd", () => tg.zeros(3).indexAdd(0, computed(), tg.ones(5))],
+    ] as const) {
+      const { message } = await expectThrows(() => run().data(), "IndexError");
+      ensure(message.includes(`${name}: an index is out of bounds for size 3`), message);
+      ensure(!INTERNAL.test(message), message);
+    }
   },
 
   "a value is read after its source was overwritten in place, however often": async () => {
@@ -127,7 +229,8 @@ Object.assign(tests, {
     const x = tg.tensor([1, 2, 3]);
     const y = x.mul(2);
     y.dispose();
-    await expectThrows(() => y.data(), "it was disposed");
+    await expectThrows(() => y.data(), "it was disposed of");
+    ensure(/gone: it was disposed of/.test(String(y)), `it should say that it is gone: ${String(y)}`);
     expectClose(await x.toArray(), [1, 2, 3]);
   },
 

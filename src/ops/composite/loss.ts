@@ -3,10 +3,11 @@
 import { describeValue, parse, signature, type ArgsOf } from "../../args.ts";
 import { record } from "../../autograd/tape.ts";
 import { isFloat } from "../../dtype.ts";
-import { ArgumentError, DTypeError, ShapeError } from "../../errors.ts";
+import { ArgumentError, DTypeError, IndexError, ShapeError } from "../../errors.ts";
 import { sameShape, showShape } from "../../graph/view.ts";
 import type { Tensor } from "../../tensor.ts";
 import { checkTensor } from "../apply.ts";
+import { gatherFor, hostValueWhere } from "../indexing.ts";
 import { logSoftmax } from "./softmax.ts";
 
 /** How the losses of single elements are combined. */
@@ -75,6 +76,16 @@ function checkClasses(op: string, input: Tensor, target: Tensor): void {
     );
 }
 
+/** Fails now for a class that the host knows to be none of `classes`. */
+function checkKnownClasses(op: string, target: Tensor, classes: number, ignoreIndex: number): void {
+  const value = hostValueWhere(target, (v) => (v < 0 || v >= classes) && v !== ignoreIndex);
+  if (value !== null)
+    throw new IndexError(
+      `${op}: target ${value} is out of bounds: there are ${classes} classes, 0 to ${classes - 1} ` +
+        `(and ignoreIndex ${ignoreIndex}, which does not count)`,
+    );
+}
+
 function nll(
   op: string,
   input: Tensor,
@@ -90,9 +101,9 @@ function nll(
     throw new ShapeError(
       `${op}: weight must have one value for each of the ${classes} classes, got shape ${showShape(weight.shape)}`,
     );
+  checkKnownClasses(op, target, classes, ignoreIndex);
   const counted = target.ne(ignoreIndex);
   const safe = counted.where(target, 0).to("int32");
-  const pick = (x: Tensor): Tensor => x.gather(classDim, safe.unsqueeze(classDim)).squeeze(classDim);
   const weights =
     weight === null
       ? counted.to(input.dtype)
@@ -101,7 +112,8 @@ function nll(
           .reshape([...target.shape])
           .mul(counted);
   const total = weights.sum();
-  const losses = pick(input.detach()).neg().mul(weights);
+  const picked = gatherFor(op, input.detach(), classDim, safe.unsqueeze(classDim)).squeeze(classDim);
+  const losses = picked.neg().mul(weights);
   const masked = losses.maskedFill(counted.logicalNot(), 0);
   const out = reduction === "none" ? masked : reduction === "sum" ? masked.sum() : masked.sum().div(total);
   const shape = [...input.shape];
