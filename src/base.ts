@@ -7,7 +7,7 @@ import type { Backend } from "./backend/backend.ts";
 import type { GradFn } from "./autograd/tape.ts";
 import type { DType } from "./dtype.ts";
 import type { Node, Role } from "./graph/node.ts";
-import { hold, relabel, unhold } from "./graph/runtime.ts";
+import { hold, isOlder, relabel, unhold } from "./graph/runtime.ts";
 import type { View } from "./graph/view.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -59,7 +59,7 @@ export class Storage {
     const old = this.#node;
     const wasState = this.#isState;
     // What is written after it was computed is carried along: memory of it is kept until the next write.
-    if (old.runs > 0 || !old.pending) this.#carried = true;
+    if (old.runs > 0 || !old.pending || isOlder(old)) this.#carried = true;
     if (!this.#released) old.owners--;
     this.#released = false;
     node.owners++;
@@ -73,6 +73,29 @@ export class Storage {
     node.role = this.#role ?? (this.#carried ? "written in place" : null);
     if (this.#isState) hold(node);
     if (wasState) unhold(old);
+  }
+
+  /**
+   * Binds to a node of values that were saved before, on whatever device. What was recorded on the old ones keeps them, as far as they are there.
+   */
+  replace(node: Node): void {
+    this.version++;
+    const old = this.#node;
+    if (old.backend === node.backend) {
+      this.bind(node);
+      return;
+    }
+    const wasState = this.#isState;
+    if (!this.#released) old.owners--;
+    this.#released = false;
+    node.owners++;
+    this.#node = node;
+    this.#start = 0;
+    if (this.#carried) node.carried = true;
+    node.role = this.#role ?? (this.#carried ? "written in place" : null);
+    if (!wasState) return;
+    hold(node);
+    unhold(old);
   }
 
   get #isState(): boolean {

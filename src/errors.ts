@@ -34,9 +34,19 @@ export class DeviceError extends TapegradError {
   override name = "DeviceError";
 }
 
-/** The device went away; every pending read rejects with this. */
+/** Why a device went away: somebody ended it, or it failed. */
+export type DeviceLostReason = "destroyed" | "unknown";
+
+/** The device went away; every pending read rejects with this, and so does everything that is asked of it afterwards. */
 export class DeviceLostError extends DeviceError {
   override name = "DeviceLostError";
+  /** `"destroyed"` if it was ended by `tg.destroy()` or by `GPUDevice.destroy()`, else `"unknown"`. */
+  readonly reason: DeviceLostReason;
+
+  constructor(message: string, reason: DeviceLostReason = "unknown") {
+    super(message);
+    this.reason = reason;
+  }
 }
 
 /** The device could not give the memory asked for, even after the pool was trimmed. */

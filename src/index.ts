@@ -16,17 +16,29 @@ export {
   currentDevice,
   synchronize,
   destroy,
+  onDeviceLost,
   memory,
   memorySnapshot,
   resetPeakMemory,
   setMemoryBudget,
   type DeviceInfo,
+  type DeviceLoss,
   type InitOptions,
   type MemoryInfo,
   type MemoryValue,
 } from "./init.ts";
 export { isDebugModeEnabled, setDebugMode } from "./graph/site.ts";
 export type { LiveValue, ValueOwner } from "./graph/figures.ts";
+export {
+  restore,
+  snapshot,
+  type Restored,
+  type SavedTensor,
+  type SavedValue,
+  type Snapshot,
+  type SnapshotState,
+  type Stateful,
+} from "./snapshot.ts";
 export { setPrintOptions, getPrintOptions, type PrintOptions, type PrintSettings } from "./format.ts";
 
 export {

@@ -6,14 +6,16 @@ import { NullBackend } from "./backend/null.ts";
 import { WebGpuBackend } from "./backend/webgpu/backend.ts";
 import { findDevice, type GpuDeviceLike, type GpuLike, type WebGpuOptions } from "./backend/webgpu/device.ts";
 import { applyOptions } from "./args.ts";
-import { ArgumentError, DeviceError } from "./errors.ts";
+import { ArgumentError, DeviceError, type DeviceLostReason } from "./errors.ts";
 import {
   activeBackends,
+  addBackend,
   backendOf,
   defaultBackend,
-  forgetBackend,
+  endBackend,
+  listenForLoss,
+  lossOf,
   registerBackend,
-  setBackend,
   setDefaultBackend,
 } from "./graph/devices.ts";
 import type { LiveValue } from "./graph/figures.ts";
@@ -66,11 +68,39 @@ function infoOf(backend: Backend, reason: string): DeviceInfo {
   return { type: backend.type, description: backend.description, isSoftware: backend.isSoftware, reason };
 }
 
+/** Calls of `init` are done one after the other, so that the last one decides. */
+let turn: Promise<unknown> = Promise.resolve();
+/** How often `destroy` was called. */
+let endings = 0;
+
+/** The GPU device that `init` made last, and for which options. */
+let made: { readonly backend: WebGpuBackend; readonly options: InitOptions } | null = null;
+
+/** True if two calls of `init` ask for the same GPU device. */
+function asksForSame(a: InitOptions, b: InitOptions): boolean {
+  const numbers = ({ limits = {} }: InitOptions): string =>
+    JSON.stringify(Object.entries(limits).toSorted(([x], [y]) => (x < y ? -1 : 1)));
+  const names = ({ without = [] }: InitOptions): string => [...without].toSorted().join();
+  return (
+    a.gpu === b.gpu && a.powerPreference === b.powerPreference && numbers(a) === numbers(b) && names(a) === names(b)
+  );
+}
+
 /**
  * Chooses the device of new tensors. Throws a `DeviceError` with the reason if `device: "webgpu"` is asked for and there
  * is none; `"auto"` falls back to the CPU and says why.
+ *
+ * Called again with the same options, it keeps to the GPU device that it made before, unless that one was lost or destroyed. Other options make
+ * another device; tensors of the one before stay usable, on it. Of several calls at the same time, the last one decides.
  */
-export async function init(options: InitOptions = {}): Promise<DeviceInfo> {
+export function init(options: InitOptions = {}): Promise<DeviceInfo> {
+  const before = endings;
+  const result = turn.then(() => choose(options, before));
+  turn = result.catch(() => undefined);
+  return result;
+}
+
+async function choose(options: InitOptions, endingsBefore: number): Promise<DeviceInfo> {
   const known: { device?: unknown } = {};
   applyOptions("init", OPTION_NAMES, {}, options as Record<string, unknown>, known);
   const device = options.device ?? "auto";
@@ -84,7 +114,20 @@ export async function init(options: InitOptions = {}): Promise<DeviceInfo> {
     if (cpu instanceof CpuBackend) cpu.setThreads(threads);
   }
   if (device === "cpu") return infoOf(useCpu(), "the CPU was asked for");
+  const reason = device === "webgpu" ? "WebGPU was asked for" : "a hardware WebGPU adapter is present";
+  const mayUse = (isSoftware: boolean): boolean => device === "webgpu" || !isSoftware || options.gpu !== undefined;
+  if (made !== null && lossOf(made.backend) === null && asksForSame(made.options, options)) {
+    if (mayUse(made.backend.isSoftware)) {
+      addBackend(made.backend);
+      setDefaultBackend(made.backend);
+      return infoOf(made.backend, reason);
+    }
+  }
   const found = await findDevice(options satisfies WebGpuOptions);
+  if (endings !== endingsBefore) {
+    if ("device" in found && found.owned) found.device.destroy();
+    throw new DeviceError("init: destroy() was called before a device was found. Call init() again.");
+  }
   if ("reason" in found) {
     if (device === "webgpu")
       throw new DeviceError(
@@ -92,7 +135,7 @@ export async function init(options: InitOptions = {}): Promise<DeviceInfo> {
       );
     return infoOf(useCpu(), `no WebGPU device: ${found.reason}`);
   }
-  if (device === "auto" && found.isSoftware && options.gpu === undefined) {
+  if (!mayUse(found.isSoftware)) {
     if (found.owned) found.device.destroy();
     return infoOf(
       useCpu(),
@@ -100,9 +143,10 @@ export async function init(options: InitOptions = {}): Promise<DeviceInfo> {
     );
   }
   const backend = new WebGpuBackend(found, { limits: options.limits });
-  setBackend(backend);
+  made = { backend, options };
+  addBackend(backend);
   setDefaultBackend(backend);
-  return infoOf(backend, device === "webgpu" ? "WebGPU was asked for" : "a hardware WebGPU adapter is present");
+  return infoOf(backend, reason);
 }
 
 /** The device that new tensors are made on now. */
@@ -112,25 +156,61 @@ export function currentDevice(): DeviceInfo {
 
 /** Realises what is pending on every device, then waits until all of it is done. Rejects with a device's error. */
 export async function synchronize(): Promise<void> {
-  for (const backend of activeBackends()) {
-    flushRecorded(backend);
-    await backend.synchronize();
-  }
+  const waiting = activeBackends().map((backend) => {
+    try {
+      flushRecorded(backend);
+      return backend.synchronize();
+    } catch (error) {
+      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
+    }
+  });
+  const loss = lossOf(defaultBackend());
+  if (loss !== null) waiting.unshift(Promise.reject(loss));
+  const outcomes = await Promise.allSettled(waiting);
+  for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
 }
 
 /**
- * Ends the GPU device (its tensors are lost), frees pooled memory and ends the CPU's worker threads (the next large kernel starts them
- * again), so that a program can exit cleanly.
+ * Ends every GPU device, so that a program can exit cleanly: what is pending there rejects with a `DeviceLostError`, and of its tensors only values that the
+ * host knows can still be read. A `GPUDevice` that was given to `init` goes on. On the CPU tensors stay; free memory is given back and worker threads
+ * end (the next large kernel starts them again). May be called at any time and more than once; `init()` begins anew.
  */
 export function destroy(): void {
+  endings++;
+  made = null;
   for (const backend of activeBackends())
-    if (backend.type !== "cpu") {
-      backend.destroy();
-      forgetBackend(backend);
-    } else {
+    if (backend.type !== "cpu") endBackend(backend);
+    else {
       backend.trim(0);
       if (backend instanceof CpuBackend) backend.stopThreads();
     }
+}
+
+/** What `onDeviceLost` tells. */
+export interface DeviceLoss {
+  /** The device that went away. */
+  readonly device: {
+    /** Kind of the device. */
+    readonly type: DeviceType;
+    /** Adapter, for people. */
+    readonly description: string;
+  };
+  /** `"destroyed"` if it was ended by `destroy()` or by `GPUDevice.destroy()`, else `"unknown"`. */
+  readonly reason: DeviceLostReason;
+  /** What is known about it. */
+  readonly message: string;
+}
+
+/**
+ * Calls `callback` whenever a GPU device goes away: by itself, by `GPUDevice.destroy()`, or by `destroy()`. Reads that were pending reject with a `DeviceLostError`
+ * by themselves. Gives a function that ends the subscription.
+ */
+export function onDeviceLost(callback: (loss: DeviceLoss) => void): () => void {
+  if (typeof callback !== "function")
+    throw new ArgumentError(`onDeviceLost: expected a function, got ${typeof callback}`);
+  return listenForLoss((backend, { reason, message }) =>
+    callback({ device: { type: backend.type, description: backend.description }, reason, message }),
+  );
 }
 
 /** Figures of memory over all devices; bytes. */

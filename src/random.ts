@@ -49,6 +49,10 @@ export function getRngState(): RandomState {
 
 /** Goes on from a state taken before. */
 export function setRngState(next: RandomState): void {
+  const words: unknown = next?.seed;
+  const isCount = (n: unknown): boolean => Number.isSafeInteger(n) && (n as number) >= 0;
+  if (!Array.isArray(words) || words.length !== 2 || !words.every(isCount) || !isCount(next.counter))
+    throw new ArgumentError("setRngState: expected what getRngState() gave: { seed: [low, high], counter }");
   state = { seed: [next.seed[0] >>> 0, next.seed[1] >>> 0], counter: next.counter };
   seeded = true;
 }

@@ -6,14 +6,14 @@ import { realizeWithSaved } from "./autograd/saved.ts";
 import { edgeOf, record, type GradFn } from "./autograd/tape.ts";
 import { applyOptions, describeValue, isOptions, parse, signature, type ArgsOf } from "./args.ts";
 import { Impl, setTensorClass, Storage, wrap } from "./base.ts";
-import { checkDType, DTYPES, fromHalf, isFloat, type DType, type HostArray } from "./dtype.ts";
+import { checkDType, DTYPES, fromHalf, hostArray, isFloat, type DType, type HostArray } from "./dtype.ts";
 import { ArgumentError, AutogradError, DeviceError, ShapeError, TapegradError } from "./errors.ts";
 import { formatTensor } from "./format.ts";
 import type { DeviceType } from "./backend/backend.ts";
-import { backendOf } from "./graph/devices.ts";
+import { backendOf, lossOf } from "./graph/devices.ts";
 import { goneOf, lossReason, storyOf } from "./graph/faults.ts";
-import { evict, readNodes, readNodesSync, request, transferNode, type NodeRange } from "./graph/runtime.ts";
-import { isContiguous, numel, showShape } from "./graph/view.ts";
+import { evict, leafNode, readNodes, readNodesSync, request, transferNode, type NodeRange } from "./graph/runtime.ts";
+import { contiguousStrides, isContiguous, numel, showShape } from "./graph/view.ts";
 import { setRequiresGrad } from "./methods/core.ts";
 import { StatisticsMethods } from "./methods/statistics.ts";
 import { checkTensor, convertCopy, isTensor } from "./ops/apply.ts";
@@ -512,7 +512,31 @@ function convertCopyIfView(tensor: Tensor): Tensor {
   const { node } = impl.storage;
   return node.numel === numel(impl.shape) && isContiguous(impl.shape, impl.strides) && impl.offset === 0
     ? tensor.detach()
-    : convertCopy(tensor, impl.dtype);
+    : copyOf(tensor);
+}
+
+/** The elements in a storage of their own. */
+function copyOf(tensor: Tensor): Tensor {
+  const { shape, dtype, backend } = tensor.impl;
+  const saved = salvage(tensor);
+  if (saved === null) return convertCopy(tensor, dtype);
+  const node = leafNode(backend, saved, shape, dtype);
+  return wrap(new Impl(new Storage(node), { shape, strides: contiguousStrides(shape), offset: 0 }, dtype));
+}
+
+/**
+ * The elements of a tensor whose device is gone, in order, where the host knows them; else null.
+ */
+function salvage(tensor: Tensor): HostArray | null {
+  const { impl } = tensor;
+  const { host } = impl.storage.node;
+  if (host === null || lossOf(impl.backend) === null) return null;
+  const { shape, strides, offset } = impl;
+  const steps = contiguousStrides(shape);
+  return hostArray(impl.dtype, numel(shape)).map((_, i) => {
+    const at = shape.reduce((sum, n, d) => sum + strides[d]! * (Math.floor(i / steps[d]!) % n), offset);
+    return host[at]!;
+  });
 }
 
 /** Where the elements of a tensor lie in order; a copy is recorded where they do not. */
@@ -521,15 +545,22 @@ function rangeOf(tensor: Tensor): NodeRange {
   const count = numel(impl.shape);
   if (isContiguous(impl.shape, impl.strides))
     return { node: impl.storage.node, offset: count === 0 ? 0 : impl.offset, count };
+  const saved = salvage(tensor);
+  if (saved !== null) return { node: leafNode(impl.backend, saved, impl.shape, impl.dtype), offset: 0, count };
   const copy = convertCopy(tensor, impl.dtype);
   return { node: copy.impl.storage.node, offset: 0, count };
 }
 
 /** The elements of several tensors, in row-major order, by one transfer. */
 export async function readAll(tensors: readonly Tensor[]): Promise<TensorData[]> {
-  realizeWithSaved(tensors);
-  const raw = await readNodes(tensors.map(rangeOf));
+  const raw = await readRaw(tensors);
   return raw.map((array, i) => present(array, tensors[i]!.dtype));
+}
+
+/** The same in the host's layout: float16 as its bits. */
+export async function readRaw(tensors: readonly Tensor[]): Promise<HostArray[]> {
+  realizeWithSaved(tensors);
+  return readNodes(tensors.map(rangeOf));
 }
 
 /** Host values in the array that the user gets. */

@@ -1,6 +1,7 @@
 /** The interface that every device stands behind. The graph above it knows nothing else of a device. */
 
 import type { DType, HostArray } from "../dtype.ts";
+import type { DeviceLostError } from "../errors.ts";
 import type { KernelData, KernelStructure } from "../graph/kernel.ts";
 
 /** Kind of a device. `null` runs nothing: it is for testing schedules and lifetimes. */
@@ -111,8 +112,15 @@ export interface Backend {
   /** Resolves when all queued work is done; rejects with the device's error if one happened. */
   synchronize(): Promise<void>;
 
-  /** Resolves with the error when the device goes away by itself, on devices that can. */
-  readonly lost?: Promise<Error>;
+  /**
+   * Names everything about the device that decides bits of results beyond the program itself: devices with equal text give equal
+   * results. Null where nothing is computed.
+   */
+  readonly numerics: string | null;
+  /** Most work of one dispatch, on devices that measure it: sums of very long rows are cut by it. Infinity if there is no bound. */
+  work?: number;
+  /** Resolves with the error when the device goes away without `destroy()` having been called, on devices that can. */
+  readonly lost?: Promise<DeviceLostError>;
   /** Why the value of a buffer is not there, as far as it is known by now, on devices that find out late. */
   faultOf?(buffer: DeviceBuffer): Error | null;
 
@@ -120,6 +128,6 @@ export interface Backend {
   resetPeakMemory(): void;
   /** Frees pooled memory down to `bytes`. */
   trim(bytes: number): void;
-  /** Frees everything; later use throws `DeviceError`. */
+  /** Frees everything; what is pending rejects, and later use throws, a `DeviceLostError` (a `DeviceError` on the CPU). */
   destroy(): void;
 }

@@ -24,6 +24,7 @@ export class NullBackend implements Backend {
   readonly type = "null";
   readonly description = "nothing is computed";
   readonly isSoftware = false;
+  readonly numerics = null;
   readonly limits: BackendLimits;
   /** Every kernel that was to run, in order. */
   calls: Call[] = [];

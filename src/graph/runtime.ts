@@ -6,7 +6,7 @@ import { DeviceError, OutOfMemoryError } from "../errors.ts";
 import { activeBackends } from "./devices.ts";
 import { checkFault, GIVEN_UP, goneOf, lostError, OVERWRITTEN, tagFor } from "./faults.ts";
 import { figuresOf, type LiveValue } from "./figures.ts";
-import { describeNode, Learned, LEAF, Node } from "./node.ts";
+import { describeNode, lastNodeId, Learned, LEAF, Node } from "./node.ts";
 import { keepTraced, tracedError } from "./trace.ts";
 import { collect, makePlan, runPlan, type Graph, type Plan, type PlanHost } from "./plan.ts";
 import { canRecompute, Residency } from "./residency.ts";
@@ -36,6 +36,8 @@ interface DeviceState {
   requested: Node[];
   /** How many of them had been recorded when something was last realised. */
   fresh: number;
+  /** Id of the node that had been recorded last when something was last realised. */
+  horizon: number;
 }
 
 const states = new WeakMap<Backend, DeviceState>();
@@ -57,11 +59,17 @@ function stateOf(backend: Backend): DeviceState {
       recorded: [],
       requested: [],
       fresh: 0,
+      horizon: 0,
     };
     state.residency.budget = budget;
     states.set(backend, state);
   }
   return state;
+}
+
+/** True if something was realised since a node was recorded: what is written over it outlives a step. */
+export function isOlder(node: Node): boolean {
+  return node.id <= stateOf(node.backend).horizon;
 }
 
 /** The memory of a device's values. */
@@ -252,9 +260,12 @@ export function realize(
     state.plans.set(key, plan);
     if (state.plans.size > MAX_PLANS) state.plans.delete(state.plans.keys().next().value!);
   }
-  runInRoom(state, plan, graph, set);
+  // Of what is asked for together, values that are there already stay.
+  const pinned = new Set([...graph.nodes.slice(graph.pending), ...targets.filter((t) => !t.pending)]);
+  runInRoom(state, plan, graph, set, pinned);
   realisations.count++;
   state.fresh = state.recorded.length;
+  state.horizon = lastNodeId();
   for (const node of graph.nodes.slice(0, graph.pending)) if (!set.has(node) && isInternal(node)) node.settle();
   afterRun(state, graph, set, keep);
 }
@@ -284,6 +295,11 @@ function extendTargets(state: DeviceState, graph: Graph, targets: Set<Node>): st
     targets.add(node);
   }
   if (learned !== undefined) for (const position of learned.positions) targets.add(graph.nodes[position]!);
+  // What is carried on is written out when it is computed: soon it could not be computed again.
+  for (let i = 0; i < graph.pending; i++) {
+    const node = graph.nodes[i]!;
+    if (node.carried && node.owners > 0) targets.add(node);
+  }
   const own = learned ?? new Learned();
   if (learned === undefined) {
     state.learned.set(key, own);
@@ -291,6 +307,24 @@ function extendTargets(state: DeviceState, graph: Graph, targets: Set<Node>): st
   }
   for (let i = 0; i < graph.pending; i++) graph.nodes[i]!.origin = { entry: own, position: i };
   return targets.size === before ? key : signature(graph, targets);
+}
+
+/** What plans learned so far: positions of values to write out, by signature. */
+export function learnedPlans(backend: Backend): Record<string, number[]> {
+  const result: Record<string, number[]> = {};
+  for (const [key, entry] of stateOf(backend).learned) if (!entry.isEmpty) result[key] = [...entry.positions];
+  return result;
+}
+
+/** Goes on with what plans had learned elsewhere, so that the same programs run as the same kernels. */
+export function resumePlans(backend: Backend, plans: Readonly<Record<string, readonly number[]>>): void {
+  const { learned } = stateOf(backend);
+  learned.clear();
+  for (const [key, positions] of Object.entries(plans)) {
+    const entry = new Learned();
+    for (const position of positions) entry.want(position);
+    learned.set(key, entry);
+  }
 }
 
 /** Values that were computed in an earlier realisation, were not kept, and are now read by something new (or asked for). */
@@ -315,10 +349,15 @@ function isWorthKeeping(node: Node): boolean {
 }
 
 /** Runs a plan in memory that was made free for it. Running out of memory costs the caches, then the values nobody may want. */
-function runInRoom(state: DeviceState, plan: Plan, graph: Graph, targets: ReadonlySet<Node>): void {
+function runInRoom(
+  state: DeviceState,
+  plan: Plan,
+  graph: Graph,
+  targets: ReadonlySet<Node>,
+  pinned: ReadonlySet<Node>,
+): void {
   const { residency } = state;
   const { backend } = graph.nodes[0]!;
-  const pinned = new Set(graph.nodes.slice(graph.pending));
   retireOlder(residency, targets, pinned);
   const need = bytesOf(plan, graph, backend);
   const within = residency.makeRoom(need, pinned);
@@ -413,18 +452,43 @@ export interface NodeRange {
   readonly count: number;
 }
 
-/** Brings values to the host: one transfer a device. Values must be realised or pending; pending ones are realised. */
-export async function readNodes(ranges: readonly NodeRange[]): Promise<HostArray[]> {
-  await Promise.all(
-    transfersFor(ranges.map((r) => r.node)).map(async (transfer) => {
-      const from = transfer.transferFrom!;
-      const [data] = await readNodes([{ node: from, offset: 0, count: from.numel }]);
-      if (transfer.transferFrom !== null) arrive(transfer, data!);
-    }),
-  );
+/**
+ * Brings values to the host: one transfer a device. Pending values are realised. What is read is what the values are at the call, whatever is written
+ * before the promise settles.
+ */
+export function readNodes(ranges: readonly NodeRange[]): Promise<HostArray[]> {
+  try {
+    const transfers = transfersFor(ranges.map((r) => r.node));
+    return transfers.length === 0 ? startReads(ranges) : readBehind(transfers, ranges);
+  } catch (error) {
+    return Promise.reject(error instanceof Error ? error : new Error(String(error)));
+  }
+}
+
+/** Reads values that wait for others from other devices. */
+async function readBehind(transfers: readonly Node[], ranges: readonly NodeRange[]): Promise<HostArray[]> {
+  // What they are computed from must not be given up meanwhile.
+  const { nodes, pending } = collect(ranges.map((r) => r.node));
+  const needed = nodes.slice(pending);
+  needed.forEach(hold);
+  try {
+    await Promise.all(
+      transfers.map(async (transfer) => {
+        const from = transfer.transferFrom!;
+        const [data] = await readNodes([{ node: from, offset: 0, count: from.numel }]);
+        if (transfer.transferFrom !== null) arrive(transfer, data!);
+      }),
+    );
+    return await startReads(ranges);
+  } finally {
+    needed.forEach(unhold);
+  }
+}
+
+/** Queues the reads at once, on every device. */
+function startReads(ranges: readonly NodeRange[]): Promise<HostArray[]> {
   const result: HostArray[] = new Array<HostArray>(ranges.length);
-  const byBackend = prepareReads(ranges, result);
-  for (const [backend, positions] of byBackend) {
+  const reads = [...prepareReads(ranges, result)].map(async ([backend, positions]) => {
     // Values that should leave the device come along with what was asked for.
     const { residency } = stateOf(backend);
     const leaving = backend.readSync === undefined ? residency.toSpill() : [];
@@ -434,8 +498,8 @@ export async function readNodes(ranges: readonly NodeRange[]): Promise<HostArray
     leaving.forEach((node, i) => residency.spilled(node, arrays[positions.length + i]!));
     checkFault(fault);
     positions.forEach((position, i) => (result[position] = remember(ranges[position]!, arrays[i]!)));
-  }
-  return result;
+  });
+  return Promise.all(reads).then(() => result);
 }
 
 /** Keeps small values that were read on the host, so that their device memory can be given up at any time. */

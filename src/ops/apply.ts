@@ -5,9 +5,10 @@ import { Impl, Storage, wrap } from "../base.ts";
 import { describeValue } from "../args.ts";
 import { isInferenceModeEnabled } from "../autograd/mode.ts";
 import { isFloat, type DType } from "../dtype.ts";
-import { ArgumentError, DeviceError, DTypeError, ShapeError } from "../errors.ts";
+import { ArgumentError, DeviceError, DeviceLostError, DTypeError, ShapeError } from "../errors.ts";
 import { valueType } from "../graph/builder.ts";
 import type { ValueType } from "../graph/kernel.ts";
+import { lossOf } from "../graph/devices.ts";
 import { coversWhole, Node, type Arg, type MapOp, type NodeOp } from "../graph/node.ts";
 import { recordNode } from "../graph/runtime.ts";
 import { contiguousView, expandView, isContiguous, numel, showShape, type View } from "../graph/view.ts";
@@ -58,12 +59,22 @@ export function checkTensor(op: string, what: string, value: unknown): Tensor {
 /** The device that all the tensors are on. */
 export function commonBackend(op: string, tensors: readonly Tensor[]): Backend {
   const { backend } = tensors[0]!.impl;
-  for (const t of tensors)
-    if (t.impl.backend !== backend)
-      throw new DeviceError(
-        `${op}: tensors are on different devices (${backend.type} and ${t.impl.backend.type}): move one with .to("${backend.type}")`,
-      );
+  for (const t of tensors) if (t.impl.backend !== backend) throw differentDevices(op, backend, t.impl.backend);
   return backend;
+}
+
+function differentDevices(op: string, a: Backend, b: Backend): Error {
+  const loss = lossOf(a) ?? lossOf(b);
+  if (loss !== null)
+    return new DeviceLostError(
+      `${op}: one of the tensors is on a device that is gone (${loss.message}). What the host knows, such as data given to tensor(), ` +
+        `moves on with .to("${(lossOf(a) === null ? a : b).type}"); what was computed has to be restored from a snapshot.`,
+      loss.reason,
+    );
+  const of = a.type === b.type ? ` of two calls of init()` : "";
+  return new DeviceError(
+    `${op}: tensors are on different devices${of} (${a.type} and ${b.type}): move one with .to("${a.type}")`,
+  );
 }
 
 /** No tensor has more elements: sizes that are given by mistake are refused at the call. */

@@ -28,5 +28,5 @@ export {
   type RMSpropOptions,
   type RpropOptions,
 } from "./adaptive.ts";
-export { LBFGS, type Closure, type LBFGSOptions } from "./lbfgs.ts";
+export { LBFGS, type Closure, type LBFGSOptions, type LBFGSState } from "./lbfgs.ts";
 export * as lrScheduler from "./lr-scheduler.ts";

@@ -25,6 +25,29 @@ export interface LBFGSOptions {
   lineSearchFn: "strong_wolfe" | null;
 }
 
+/** What `LBFGS.stateDict()` gives. */
+export interface LBFGSState {
+  /** The one group, with numbers in the place of parameters. */
+  readonly paramGroups: readonly ({
+    /** Numbers of the parameters. */
+    readonly params: readonly number[];
+  } & LBFGSOptions)[];
+  /** Gradient differences, steps and 1 / (y . s) of earlier iterations. */
+  readonly history: readonly { readonly y: Tensor; readonly s: Tensor; readonly rho: Tensor }[];
+  /** The direction of the last iteration. */
+  readonly direction: Tensor | null;
+  /** What the inverse of the curvature is first estimated as. */
+  readonly scale: Tensor | number;
+  /** Gradient and loss of the last iteration. */
+  readonly previous: { readonly grad: Tensor; readonly loss: number } | null;
+  /** How far the last iteration went along its direction. */
+  readonly distance: number;
+  /** Iterations so far. */
+  readonly iterations: number;
+  /** Calls of the closure so far. */
+  readonly evaluations: number;
+}
+
 /** Computes the loss anew, with gradients. */
 export type Closure = () => Tensor | Promise<Tensor>;
 
@@ -73,6 +96,43 @@ export class LBFGS {
         `LBFGS: lineSearchFn must be "strong_wolfe" or null, got "${String(group.lineSearchFn)}"`,
       );
     this.paramGroups = [group];
+  }
+
+  /** Everything needed to go on later: options, directions and differences of earlier iterations. */
+  stateDict(): LBFGSState {
+    const { params, ...options } = this.paramGroups[0];
+    const previous = this.#previous === null ? null : { ...this.#previous };
+    return {
+      paramGroups: [{ ...options, params: params.map((_, i) => i) }],
+      history: this.#history.map((entry) => ({ ...entry })),
+      direction: this.#direction,
+      scale: this.#scale,
+      previous,
+      distance: this.#t,
+      iterations: this.#iterations,
+      evaluations: this.#evaluations,
+    };
+  }
+
+  /** Goes on from a state taken before, for parameters in the same order. */
+  loadStateDict(saved: LBFGSState): void {
+    const [group] = saved.paramGroups;
+    const own = this.paramGroups[0];
+    if (group?.params.length !== own.params.length)
+      throw new ArgumentError(
+        `loadStateDict: the saved state is of ${group?.params.length ?? 0} parameters, this optimiser has ${own.params.length}`,
+      );
+    const copy = (t: Tensor): Tensor => t.detach().clone();
+    const { params: _, ...options } = group;
+    Object.assign(own, options);
+    this.#history.length = 0;
+    for (const { y, s, rho } of saved.history) this.#history.push({ y: copy(y), s: copy(s), rho: copy(rho) });
+    this.#direction = saved.direction === null ? null : copy(saved.direction);
+    this.#scale = isTensor(saved.scale) ? copy(saved.scale) : saved.scale;
+    this.#previous = saved.previous === null ? null : { grad: copy(saved.previous.grad), loss: saved.previous.loss };
+    this.#t = saved.distance;
+    this.#iterations = saved.iterations;
+    this.#evaluations = saved.evaluations;
   }
 
   /** Forgets all gradients. */

@@ -615,6 +615,33 @@ export class SequentialLR {
   getLastLr(): number[] {
     return this.schedulers[0]!.optimizer.paramGroups.map((g) => g.lr);
   }
+
+  /** The numbers needed to go on later. */
+  stateDict(): SchedulersState {
+    return { lastEpoch: this.lastEpoch, schedulers: this.schedulers.map((s) => s.stateDict()) };
+  }
+
+  /** Goes on from a state taken before. */
+  loadStateDict(state: SchedulersState): void {
+    this.lastEpoch = state.lastEpoch ?? this.lastEpoch;
+    loadAll("SequentialLR", this.schedulers, state.schedulers);
+  }
+}
+
+/** The state of several schedulers. */
+export interface SchedulersState {
+  /** Epochs so far, where that is counted. */
+  readonly lastEpoch?: number;
+  /** The state of each. */
+  readonly schedulers: readonly Readonly<Record<string, unknown>>[];
+}
+
+function loadAll(name: string, schedulers: readonly LRScheduler[], states: SchedulersState["schedulers"]): void {
+  if (states.length !== schedulers.length)
+    throw new ArgumentError(
+      `${name}: the saved state is of ${states.length} schedulers, this one has ${schedulers.length}`,
+    );
+  schedulers.forEach((s, i) => s.loadStateDict(states[i]!));
 }
 
 /** Several schedulers at once, each changing what the one before left. */
@@ -632,5 +659,15 @@ export class ChainedScheduler {
   /** The rates that were set last. */
   getLastLr(): number[] {
     return this.schedulers[this.schedulers.length - 1]!.getLastLr();
+  }
+
+  /** The numbers needed to go on later. */
+  stateDict(): SchedulersState {
+    return { schedulers: this.schedulers.map((s) => s.stateDict()) };
+  }
+
+  /** Goes on from a state taken before. */
+  loadStateDict(state: SchedulersState): void {
+    loadAll("ChainedScheduler", this.schedulers, state.schedulers);
   }
 }

@@ -316,7 +316,7 @@ describe("a device that goes away", () => {
             await expect(backend.synchronize()).rejects.toThrow(DeviceLostError);
             await expect(elements(backend, state, "float32", 1)).rejects.toThrow(DeviceLostError);
           } else {
-            expect(() => backend.allocate(4)).toThrow("the device was destroyed");
+            expect(() => backend.allocate(4)).toThrow("the GPU device was destroyed by tg.destroy()");
             // The device is the user's own: it goes on.
             const other = backendOn(device);
             expect(await elements(other, bufferOf(other, "int32", [1, 2]), "int32", 2)).toEqual([1, 2]);
@@ -349,7 +349,7 @@ describe("a device that goes away", () => {
       const third = backend.synchronize();
       backend.destroy();
       for (const outcome of await Promise.allSettled([first, second, third]))
-        expect(outcome).toMatchObject({ status: "rejected", reason: { message: "the device was destroyed" } });
+        expect(outcome).toMatchObject({ status: "rejected", reason: { name: "DeviceLostError", reason: "destroyed" } });
       backend.destroy();
       backend.release(x);
       backend.trim(0);

@@ -217,6 +217,21 @@ Object.assign(tests, {
     expectClose(await Promise.all(sums.map((s) => s.item())), [9, 7.5, 6, 4.5]);
   },
 
+  "what is carried on in place outlives any number of steps, from its first write on": async () => {
+    const model = fitting();
+    const average = tg.zeros(3);
+    const expected = [0, 0, 0];
+    for (let i = 0; i < 5; i++) {
+      const w = (await model.w.detach().clone().toArray()) as number[];
+      const { y } = train(model, 37);
+      // Recorded behind the step, and read only as a part of something else.
+      average.mul_(0.5).add_(y.detach().mean(0));
+      await average.square().sum().item();
+      w.forEach((value, j) => (expected[j] = 0.5 * expected[j]! + value * [0.5, -1, 2][j]!));
+    }
+    expectClose(await average.toArray(), expected);
+  },
+
   "a gradient is read after zeroGrad": async () => {
     const model = fitting();
     train(model);

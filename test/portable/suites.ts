@@ -17,6 +17,7 @@ import { memory } from "./memory.ts";
 import { models } from "./models.ts";
 import { modes } from "./modes.ts";
 import { numbers } from "./numbers.ts";
+import { snapshots } from "./snapshot.ts";
 import { values } from "./values.ts";
 
 /** All of them. */
@@ -38,5 +39,6 @@ export const suites: readonly PortableSuite[] = [
   savedHooks,
   memory,
   anomalies,
+  snapshots,
   ...models,
 ];

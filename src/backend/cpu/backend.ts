@@ -95,6 +95,7 @@ function sizeClass(bytes: number): number {
 export class CpuBackend implements Backend {
   readonly type = "cpu";
   readonly isSoftware = false;
+  readonly numerics: string;
   readonly limits: BackendLimits;
 
   readonly #memory: CpuMemory;
@@ -112,6 +113,8 @@ export class CpuBackend implements Backend {
 
   constructor(options: CpuOptions = {}) {
     const found = options.wasm === false ? null : detectWasm();
+    // Threads share work along rows: how many there are changes no bits.
+    this.numerics = found === null ? "cpu: JavaScript" : `cpu: WebAssembly SIMD${found.relaxed ? ", relaxed" : ""}`;
     if (found === null) {
       this.#memory = new PlainMemory();
       this.#engine = null;

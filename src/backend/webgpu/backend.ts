@@ -1,7 +1,7 @@
 /** The WebGPU device as a backend. */
 
 import { isFloat, type DType, type HostArray } from "../../dtype.ts";
-import { DeviceError, DTypeError, type DeviceLostError } from "../../errors.ts";
+import { DeviceError, DeviceLostError, DTypeError } from "../../errors.ts";
 import type { KernelStructure, RoutineStructure } from "../../graph/kernel.ts";
 import type {
   Backend,
@@ -78,6 +78,7 @@ export class WebGpuBackend implements Backend {
   readonly type = "webgpu";
   readonly description: string;
   readonly isSoftware: boolean;
+  readonly numerics: string;
   readonly limits: BackendLimits;
   /** Resolves with the error when the device goes away without `destroy()` having been called. */
   readonly lost: Promise<DeviceLostError>;
@@ -126,6 +127,9 @@ export class WebGpuBackend implements Backend {
       maxBufferBytes: MAX_TENSOR_BYTES,
       fusesRows: (outer, inner) => outer >= 32 || inner <= 16384,
     };
+    const { maxGroupsPerDimension, sharedBytes, busyGroups, maxBindings } = this.#figures;
+    const figures = [maxGroupsPerDimension, sharedBytes, busyGroups, this.#figures.segmentBytes, maxBindings].join("/");
+    this.numerics = `webgpu: ${found.description}: ${[...device.features].toSorted().join(" ")}: ${figures}`;
     this.#status = device.createBuffer({ size: 4, usage: USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST });
     this.#pipelines = new Pipelines(device, debug);
     this.#recorder = new Recorder(device, this.#pipelines, this.#status, this.#figures.budget, (submission, scope) =>
@@ -160,6 +164,15 @@ export class WebGpuBackend implements Backend {
       this.#stream.fail(new DeviceError(`the GPU reported an error: ${event.error.message}`));
     };
     device.addEventListener("uncapturederror", this.#onError);
+  }
+
+  /** Most work of one dispatch, in units of `WorkBudget`. */
+  get work(): number {
+    return this.#figures.budget.units;
+  }
+
+  set work(units: number) {
+    this.#figures.budget.resume(units);
   }
 
   supports(dtype: DType): boolean {
@@ -303,8 +316,8 @@ export class WebGpuBackend implements Backend {
   }
 
   read(requests: readonly ReadRequest[]): Promise<ReadResult> {
-    if (this.#destroyed) return Promise.reject(destroyedError());
     try {
+      this.#check();
       const reads = requests.map((request) => {
         const slab = slabOf(request.buffer);
         const end = (request.offset + request.count) * deviceItemSize(request.dtype);
@@ -321,7 +334,7 @@ export class WebGpuBackend implements Backend {
   }
 
   synchronize(): Promise<void> {
-    return this.#destroyed ? Promise.reject(destroyedError()) : this.#stream.synchronize();
+    return this.#stream.synchronize();
   }
 
   memory(): BackendMemory {
@@ -351,7 +364,6 @@ export class WebGpuBackend implements Backend {
   }
 
   #check(): void {
-    if (this.#destroyed) throw destroyedError();
     this.#stream.check();
   }
 
@@ -414,6 +426,9 @@ function slabOf(buffer: DeviceBuffer): Slab {
   return slab;
 }
 
-function destroyedError(): DeviceError {
-  return new DeviceError("the device was destroyed");
+function destroyedError(): DeviceLostError {
+  return new DeviceLostError(
+    "the GPU device was destroyed by tg.destroy(): call await tg.init() for another, and restore a snapshot",
+    "destroyed",
+  );
 }

@@ -30,6 +30,11 @@ export class WorkBudget {
     return this.#units;
   }
 
+  /** Goes on from what was measured before, on a device of the same kind. */
+  resume(units: number): void {
+    if (!this.#isFixed) this.#units = Math.min(Math.max(units, LEAST_UNITS), MOST_UNITS);
+  }
+
   /** Whether a submission of so much work is worth timing. */
   isTelling(work: number): boolean {
     return !this.#isFixed && work >= this.#units / 2;

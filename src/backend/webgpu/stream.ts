@@ -138,7 +138,10 @@ export class Stream {
     this.#debug = parts.debug;
     this.lost = new Promise((resolve) => {
       void device.lost.then((info) => {
-        const error = new DeviceLostError(`the GPU device was lost: ${info.message || info.reason}`);
+        const error = new DeviceLostError(
+          `the GPU device was lost: ${info.message || info.reason || "no reason was given"}. Call await tg.init() for another, and restore a snapshot.`,
+          info.reason === "destroyed" ? "destroyed" : "unknown",
+        );
         if (this.lose(error)) resolve(error);
       });
     });
