@@ -36,11 +36,43 @@ export function promoteTypes(a: DType, b: DType): DType {
   return DTYPES.indexOf(a) >= DTYPES.indexOf(b) ? a : b;
 }
 
+/** Other libraries' names of dtypes, and what takes their place here. */
+const INSTEAD: Readonly<Record<string, DType>> = {
+  float: "float32",
+  double: "float64",
+  half: "float16",
+  bfloat16: "float32",
+  int: "int32",
+  long: "int32",
+  int64: "int32",
+  uint32: "int32",
+  int16: "int32",
+  short: "int32",
+  uint16: "int32",
+  int8: "int32",
+  char: "int32",
+  byte: "uint8",
+  boolean: "bool",
+};
+
+/** The dtype that a name means, whatever its case, blanks and prefix; null if none comes close. */
+function instead(name: string): DType | null {
+  const plain = name
+    .trim()
+    .toLowerCase()
+    .replace(/^(torch|np|numpy)\./, "");
+  if ((DTYPES as readonly string[]).includes(plain)) return plain as DType;
+  return Object.hasOwn(INSTEAD, plain) ? INSTEAD[plain]! : null;
+}
+
 /** Throws a `DTypeError` naming the known ones unless `value` is a dtype. */
 export function checkDType(value: unknown, where: string): DType {
   if (typeof value === "string" && (DTYPES as readonly string[]).includes(value)) return value as DType;
-  const hint = value === "int64" ? " (PyTorch's int64 is int32 here)" : "";
-  throw new DTypeError(`${where}: unknown dtype ${String(value)}${hint}; known are ${DTYPES.join(", ")}`);
+  const other = typeof value === "string" ? instead(value) : null;
+  const hint = other === null ? "" : ` (use ${other} in its place)`;
+  throw new DTypeError(
+    `${where}: unknown dtype ${typeof value === "string" ? JSON.stringify(value) : String(value)}${hint}; known are ${DTYPES.join(", ")}`,
+  );
 }
 
 /** A zeroed host array of `length` elements in the layout of `dtype`. */

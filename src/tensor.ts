@@ -124,7 +124,9 @@ export class Tensor extends StatisticsMethods {
     const from = isTensor(source) ? source : this.newFull([], source);
     const values = from.device === this.device ? from : from.to(this.device);
     inPlaceRecorded("copy_", this, (before) => {
-      const expanded = values.dim() <= this.dim() ? values.detach().expand([...this.shape]) : failCopy(this, values);
+      const expanded = fitsInto(values.shape, this.shape)
+        ? values.detach().expand([...this.shape])
+        : failCopy(this, values);
       const out = convertCopy(expanded, this.dtype);
       if (isFloat(this.dtype))
         record("CopyBackwards", out, [
@@ -217,6 +219,10 @@ export class Tensor extends StatisticsMethods {
     } else if (typeof target === "string") {
       if ((DTYPES as readonly string[]).includes(target)) type = target as DType;
       else if (target === "cpu" || target === "webgpu" || target === "null") device = target;
+      else if (/^(cuda|gpu|mps|xpu|hip)(:\d+)?$/i.test(target))
+        throw new DeviceError(
+          `to: there is no device "${target}" here: use .to("webgpu") after await tg.init(), or .to("cpu")`,
+        );
       else type = checkDType(target, "to");
     } else if (isOptions(target)) {
       applyOptions("to", ["device", "dtype", "copy"], {}, target, {});
@@ -322,6 +328,8 @@ export class Tensor extends StatisticsMethods {
 
   /** Calls `hook` with the gradient of this tensor; what it returns, if anything, takes its place. Gives a handle with `remove()`. */
   registerHook(hook: (grad: Tensor) => Tensor | null | undefined | void): HookHandle {
+    if (typeof hook !== "function")
+      throw new AutogradError(`registerHook: the hook must be a function of the gradient, got ${describeValue(hook)}`);
     const edge = edgeOf(this);
     if (edge === null) throw new AutogradError("cannot register a hook on a tensor that doesn't require gradient");
     const list = edge.fn.variable !== null ? this.impl.hooks : (edge.fn.hooks[edge.nr] ??= []);
@@ -424,6 +432,15 @@ export class Tensor extends StatisticsMethods {
     );
   }
 
+  /**
+   * What `JSON.stringify` writes: the nested values where the host can have them at once (on the CPU, as `toArraySync()`; NaN and
+   * infinities become null, as JSON has neither), else the text of `toString()`. Read a GPU tensor with `await t.toArray()` first.
+   */
+  toJSON(): unknown {
+    if (this.impl.backend.readSync === undefined) return this.#summary();
+    return nest(this.dataSync(), this.shape, this.dtype);
+  }
+
   /** What `console.log` shows in Node. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.toString();
@@ -484,8 +501,17 @@ function inPlaceRecorded(name: string, self: Tensor, compute: (before: Tensor) =
 
 function failCopy(self: Tensor, values: Tensor): never {
   throw new ShapeError(
-    `copy_: cannot broadcast ${showShape(values.shape)} to ${showShape(self.shape)}: it has more dimensions`,
+    `copy_: cannot broadcast shape ${showShape(values.shape)} to ${showShape(self.shape)}` +
+      (values.dim() > self.dim()
+        ? ": it has more dimensions"
+        : "; from the last dimension on, sizes must be equal or 1"),
   );
+}
+
+/** Whether values of one shape can be repeated to fill another. */
+function fitsInto(shape: readonly number[], target: readonly number[]): boolean {
+  const lead = target.length - shape.length;
+  return lead >= 0 && shape.every((n, d) => n === 1 || n === target[lead + d]);
 }
 
 function moveTo(tensor: Tensor, device: string): Tensor {
@@ -553,6 +579,9 @@ function rangeOf(tensor: Tensor): NodeRange {
 
 /** The elements of several tensors, in row-major order, by one transfer. */
 export async function readAll(tensors: readonly Tensor[]): Promise<TensorData[]> {
+  if (!Array.isArray(tensors))
+    throw new ArgumentError(`readAll: expected an array of tensors, got ${describeValue(tensors)}`);
+  tensors.forEach((t, i) => checkTensor("readAll", `element ${i}`, t));
   const raw = await readRaw(tensors);
   return raw.map((array, i) => present(array, tensors[i]!.dtype));
 }

@@ -1,12 +1,13 @@
 /** The walk over the tape, from results to leaves, each entry once all gradients that flow into it are there. */
 
+import { describeValue } from "../args.ts";
 import { setGrad } from "../base.ts";
 import { isFloat } from "../dtype.ts";
 import { ArgumentError, AutogradError, DeviceError, ShapeError } from "../errors.ts";
 import { realize } from "../graph/runtime.ts";
 import { coversWhole } from "../graph/node.ts";
 import { sameShape, showShape } from "../graph/view.ts";
-import { snapshot } from "../ops/apply.ts";
+import { isTensor, snapshot } from "../ops/apply.ts";
 import { frozen } from "./inplace.ts";
 import type { Tensor } from "../tensor.ts";
 import { withMode } from "./mode.ts";
@@ -206,6 +207,10 @@ class Walk {
         for (const hook of hooks.slice()) {
           const replaced = hook(g);
           if (replaced != null) {
+            if (!isTensor(replaced))
+              throw new AutogradError(
+                `registerHook: a hook must return a Tensor or nothing, got ${describeValue(replaced)}`,
+              );
             if (!sameShape(replaced.shape, g.shape))
               throw new ShapeError(
                 `registerHook: the hook changed the gradient's shape from ${showShape(g.shape)} to ${showShape(replaced.shape)}`,

@@ -1,5 +1,6 @@
 /** Operations that users define: `torch.autograd.Function`. */
 
+import { describeValue } from "../args.ts";
 import { Impl, wrap } from "../base.ts";
 import { isFloat } from "../dtype.ts";
 import { AutogradError } from "../errors.ts";
@@ -69,10 +70,19 @@ class Context {
 export class Function {
   /** Runs `forward` off the tape and records `backward`. */
   static apply<A extends readonly unknown[], R extends Result>(this: FunctionClass<A, R>, ...args: A): R {
+    for (const method of ["forward", "backward"] as const)
+      if (typeof this[method] !== "function")
+        throw new AutogradError(
+          `${this.name}.apply: a subclass of autograd.Function needs a static method ${method}(ctx, ...): ${this.name} has none`,
+        );
     const ctx = new Context();
     const inputs = args.filter(isTensor);
     ctx.needsInputGrad = args.map((a) => isTensor(a) && a.requiresGrad);
     const result = noGrad(() => this.forward(ctx, ...args));
+    if (!isTensor(result) && !(Array.isArray(result) && result.every(isTensor)))
+      throw new AutogradError(
+        `${this.name}.apply: forward must return a Tensor or an array of Tensors, got ${describeValue(result)}`,
+      );
     if (!needsTape(...inputs)) return result;
     const outs = (isTensor(result) ? [result] : [...result]).map((out) =>
       // A result that is one of the inputs gets a handle of its own, so that its history is this operation's.
@@ -91,6 +101,11 @@ export class Function {
         ctx.present(saved);
         const given = outs.map((out, i) => grads[i] ?? (ctx.materialize ? out.detach().zerosLike() : null));
         const returned = backward(ctx, ...(given as Tensor[]));
+        if (returned !== null && !isTensor(returned) && !Array.isArray(returned))
+          throw new AutogradError(
+            `function ${fn.name} returned ${describeValue(returned)} in place of gradients: backward gives one for each argument of forward ` +
+              `(${args.length}), null for those that need none`,
+          );
         const list: Grads = (isTensor(returned) || returned === null ? [returned] : [...returned]).map(
           (g) => g ?? null,
         );
@@ -110,7 +125,7 @@ export class Function {
     outs.forEach((out, i) => {
       if (isFloat(out.dtype) && !ctx.isFlat(out)) attach(out, fn, i);
     });
-    return (isTensor(result) ? outs[0] : outs) as unknown as R;
+    return (isTensor(result) ? outs[0] : outs) as R;
   }
 }
 

@@ -1,5 +1,6 @@
 /** Comparing derivatives with finite differences, in float64. */
 
+import { applyOptions } from "../args.ts";
 import { AutogradError } from "../errors.ts";
 import { fromHost } from "../ops/creation.ts";
 import { isTensor } from "../ops/apply.ts";
@@ -30,6 +31,7 @@ export async function gradcheck(
   inputs: Tensor | readonly Tensor[],
   options: GradcheckOptions = {},
 ): Promise<boolean> {
+  applyOptions("gradcheck", ["eps", "atol", "rtol", "raiseException"], {}, { ...options }, {});
   const { eps = 1e-6, atol = 1e-5, rtol = 1e-3, raiseException = true } = options;
   const list = isTensor(inputs) ? [inputs] : inputs;
   const wanted = list.filter((t) => t.requiresGrad);

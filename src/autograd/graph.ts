@@ -1,6 +1,6 @@
 /** The tape as a graph, for people and drawing tools. */
 
-import { applyOptions } from "../args.ts";
+import { applyOptions, requireTensor } from "../args.ts";
 import { ITEM_SIZE, type DType } from "../dtype.ts";
 import type { Node } from "../graph/node.ts";
 import { edgeOf, type GradFn } from "./tape.ts";
@@ -63,9 +63,11 @@ export interface GraphOptions {
  *     tg.graph(y, { names: { x, "x²": square } }).toDot()
  */
 export function graph(tensor: Tensor, options: GraphOptions = {}): TapeGraph {
+  requireTensor("graph", "the first argument", tensor);
   applyOptions("graph", ["names"], {}, { ...options }, {});
   const nameOf = new Map<GradFn, string>();
   for (const [name, named] of Object.entries(options.names ?? {})) {
+    requireTensor("graph", `names[${JSON.stringify(name)}]`, named);
     const edge = edgeOf(named);
     if (edge !== null) nameOf.set(edge.fn, name);
   }

@@ -1,5 +1,6 @@
 /** Data of well-known files: IDX (as MNIST has it), tables of comma-separated values, and text by characters. */
 
+import { parse, signature, type ArgsOf } from "../args.ts";
 import { hostArray } from "../dtype.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
 import { defaultBackend } from "../graph/devices.ts";
@@ -66,17 +67,19 @@ function fieldsOf(text: string, delimiter: string): string[][] {
   return rows.filter((r) => r.length > 1 || r[0] !== "");
 }
 
+const LOAD_CSV = signature<{ delimiter?: string; header?: boolean }>()("loadCsv", ["delimiter", "header"]);
+
 /** A table of numbers [rows, columns] and the names of its columns, from text. Empty fields become NaN. */
 export function loadCsv(
   text: string,
-  options: { delimiter?: string; header?: boolean } = {},
+  ...args: ArgsOf<typeof LOAD_CSV>
 ): {
   /** Names of the columns; without a header their numbers. */
   columns: string[];
   /** The numbers, [rows, columns]. */
   values: Tensor;
 } {
-  const { delimiter = ",", header = true } = options;
+  const { delimiter = ",", header = true } = parse(LOAD_CSV, args);
   const rows = fieldsOf(text, delimiter);
   const columns = header ? (rows.shift() ?? []) : (rows[0] ?? []).map((_, i) => String(i));
   const numbers = new Float64Array(rows.length * columns.length);

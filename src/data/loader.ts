@@ -1,5 +1,6 @@
 /** Batches of a dataset, in order or at random. */
 
+import { describeValue, parse, signature, type ArgsOf } from "../args.ts";
 import { ArgumentError } from "../errors.ts";
 import { isTensor } from "../ops/apply.ts";
 import { tensor } from "../ops/creation.ts";
@@ -7,6 +8,11 @@ import { stack } from "../ops/join.ts";
 import { rand, randint, randperm } from "../random.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Dataset } from "./dataset.ts";
+
+const RANDOM = signature<{ replacement?: boolean; numSamples?: number }>()("RandomSampler", [
+  "replacement",
+  "numSamples",
+]);
 
 /** Numbers of samples in some order. */
 export interface Sampler extends Iterable<number> {
@@ -31,7 +37,8 @@ export class RandomSampler implements Sampler {
   readonly length: number;
   readonly #size: number;
   readonly #replacement: boolean;
-  constructor(dataset: { readonly length: number }, options: { replacement?: boolean; numSamples?: number } = {}) {
+  constructor(dataset: { readonly length: number }, ...args: ArgsOf<typeof RANDOM>) {
+    const options = parse(RANDOM, args);
     this.#size = dataset.length;
     this.#replacement = options.replacement ?? false;
     this.length = options.numSamples ?? dataset.length;
@@ -90,7 +97,7 @@ export class BatchSampler implements Iterable<number[]> {
   readonly dropLast: boolean;
   constructor(sampler: Sampler, batchSize: number, dropLast: boolean) {
     if (!Number.isInteger(batchSize) || batchSize < 1)
-      throw new ArgumentError(`batchSize must be a positive integer, got ${batchSize}`);
+      throw new ArgumentError(`BatchSampler: batchSize must be a positive integer, got ${batchSize}`);
     this.sampler = sampler;
     this.batchSize = batchSize;
     this.dropLast = dropLast;
@@ -151,6 +158,12 @@ export interface DataLoaderOptions {
   dropLast?: boolean;
 }
 
+const LOADER = signature<DataLoaderOptions>()(
+  "DataLoader",
+  ["batchSize", "shuffle", "sampler", "batchSampler"],
+  ["collateFn", "dropLast"],
+);
+
 /** Batches of a dataset: `for await (const [x, y] of new data.DataLoader(dataset, { batchSize: 64, shuffle: true }))`. */
 export class DataLoader<B = Tensor[]> implements AsyncIterable<B> {
   /** Where the samples come from. */
@@ -162,7 +175,12 @@ export class DataLoader<B = Tensor[]> implements AsyncIterable<B> {
   };
   readonly #collate: ((samples: readonly unknown[]) => unknown) | null;
 
-  constructor(dataset: Dataset, options: DataLoaderOptions = {}) {
+  constructor(dataset: Dataset, ...args: ArgsOf<typeof LOADER>) {
+    const options = parse(LOADER, args);
+    if (typeof dataset?.length !== "number" || typeof dataset.get !== "function")
+      throw new ArgumentError(
+        `DataLoader: the first argument must be a dataset, with a length and get(index), got ${describeValue(dataset)}; wrap tensors in new data.TensorDataset(...)`,
+      );
     const { batchSize = 1, shuffle = false, sampler, batchSampler, collateFn, dropLast = false } = options;
     if (batchSampler !== undefined && (options.batchSize !== undefined || shuffle || sampler !== undefined || dropLast))
       throw new ArgumentError("DataLoader: batchSampler excludes batchSize, shuffle, sampler and dropLast");
@@ -176,6 +194,11 @@ export class DataLoader<B = Tensor[]> implements AsyncIterable<B> {
   /** Number of batches. */
   get length(): number {
     return this.batchSampler.length;
+  }
+
+  /** Fails: samples may be promises, so batches are waited for. */
+  [Symbol.iterator](): never {
+    throw new ArgumentError("DataLoader: batches come asynchronously: write for await (const batch of loader)");
   }
 
   /** Batches of one pass. */

@@ -1,6 +1,7 @@
 /** NumPy's files: one array (.npy), and several in a zip archive (.npz). */
 
 import type { DType } from "../dtype.ts";
+import { requireTensor } from "../args.ts";
 import { ArgumentError } from "../errors.ts";
 import type { Tensor } from "../tensor.ts";
 import { bytesOf, fromBytes, joinBytes, toBytes, type Bytes, type FileType } from "./bytes.ts";
@@ -30,6 +31,7 @@ const TYPES: Readonly<Record<string, FileType>> = {
 
 /** The bytes of a .npy file of a tensor. */
 export async function saveNpy(tensor: Tensor): Promise<Uint8Array<ArrayBuffer>> {
+  requireTensor("saveNpy", "the first argument", tensor);
   const shape = tensor.shape.length === 1 ? `(${tensor.shape[0]},)` : `(${tensor.shape.join(", ")})`;
   const text = `{'descr': '${DESCRIPTIONS[tensor.dtype]}', 'fortran_order': False, 'shape': ${shape}, }`;
   // The elements begin at a multiple of 64 bytes.

@@ -1,5 +1,6 @@
 /** The safetensors format: a JSON header of names, dtypes, shapes and offsets, then the elements. */
 
+import { describeValue, isOptions, requireTensor } from "../args.ts";
 import type { DType } from "../dtype.ts";
 import { ArgumentError } from "../errors.ts";
 import type { Tensor } from "../tensor.ts";
@@ -33,6 +34,16 @@ export async function saveSafetensors(
   tensors: Readonly<Record<string, Tensor>>,
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
+  if (!isOptions(tensors))
+    throw new ArgumentError(
+      `saveSafetensors: expected an object of tensors by name, such as model.stateDict(), got ${describeValue(tensors)}`,
+    );
+  for (const [name, tensor] of Object.entries(tensors)) requireTensor("saveSafetensors", JSON.stringify(name), tensor);
+  for (const [name, value] of Object.entries(metadata))
+    if (typeof value !== "string")
+      throw new ArgumentError(
+        `saveSafetensors: metadata is strings by name, but ${JSON.stringify(name)} is ${describeValue(value)}`,
+      );
   // All are read as they are now, whatever is written before the last of them arrives.
   const entries = Object.entries(tensors).map(async ([name, tensor]) => ({
     name,

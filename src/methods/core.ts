@@ -2,12 +2,33 @@
 
 import { isInferenceModeEnabled } from "../autograd/mode.ts";
 import { currentGradFn, type GradFn } from "../autograd/tape.ts";
-import { setGrad, type Impl } from "../base.ts";
+import { describeValue } from "../args.ts";
+import { Impl, setGrad } from "../base.ts";
 import { isFloat, ITEM_SIZE, type DType } from "../dtype.ts";
 import type { DeviceType } from "../backend/backend.ts";
-import { AutogradError, ShapeError } from "../errors.ts";
-import { isContiguous, numel } from "../graph/view.ts";
+import { ArgumentError, AutogradError, DeviceError, DTypeError, ShapeError } from "../errors.ts";
+import { isContiguous, numel, sameShape, showShape } from "../graph/view.ts";
 import type { Tensor } from "../tensor.ts";
+
+/** Fails unless `value` may be the gradient of `of`: null, or a tensor of its shape, dtype and device. */
+function checkGrad(of: TensorBase, value: unknown): void {
+  if (value === null) return;
+  if (!(value instanceof TensorBase))
+    throw new AutogradError(`grad: expected a Tensor or null, got ${describeValue(value)}`);
+  if (value === of) throw new AutogradError("grad: a tensor cannot be its own gradient");
+  if (value.dtype !== of.dtype)
+    throw new DTypeError(
+      `grad: the gradient of a ${of.dtype} tensor must be ${of.dtype}, got ${value.dtype}; convert it with .to("${of.dtype}")`,
+    );
+  if (value.device !== of.device)
+    throw new DeviceError(
+      `grad: the gradient of a tensor on ${of.device} must be there, too, got one on ${value.device}; move it with .to("${of.device}")`,
+    );
+  if (!sameShape(value.shape, of.shape))
+    throw new ShapeError(
+      `grad: the gradient of a tensor of shape ${showShape(of.shape)} must have that shape, got ${showShape(value.shape)}`,
+    );
+}
 
 /** Fields and properties shared by every tensor. */
 export class TensorBase {
@@ -16,6 +37,10 @@ export class TensorBase {
 
   /** @internal */
   constructor(impl: Impl) {
+    if (!(impl instanceof Impl))
+      throw new ArgumentError(
+        "Tensor: tensors are not made with new; use tensor(data), zeros(...sizes), empty(...sizes) and their kin",
+      );
     this.impl = impl;
   }
 
@@ -121,6 +146,7 @@ export class TensorBase {
 
   /** Replaces the accumulated gradient. */
   set grad(value: Tensor | null) {
+    checkGrad(this, value);
     setGrad(this.impl, value);
   }
 

@@ -1,12 +1,13 @@
 /** Layers of convolution. */
 
+import { parse, signature, type Args } from "../args.ts";
 import { ArgumentError } from "../errors.ts";
 import * as ops from "../ops/conv.ts";
 import { perDim, type PerDim } from "../ops/conv.ts";
 import type { Tensor } from "../tensor.ts";
 import { pad } from "../ops/composite/pad.ts";
 import { calculateFans, kaimingUniform_, uniform_ } from "./init.ts";
-import { blank, shown, type FactoryOptions } from "./linear.ts";
+import { blank, checkCounts, shown, type FactoryOptions } from "./linear.ts";
 import { Module } from "./module.ts";
 import type { Parameter } from "./parameter.ts";
 
@@ -41,6 +42,12 @@ export interface ConvTransposeOptions extends FactoryOptions {
   /** Distance between neighbouring elements of the kernel (1). */
   dilation?: PerDim;
 }
+
+const CONV = ["stride", "padding", "dilation", "groups", "bias", "paddingMode", "device", "dtype"] as const;
+const TRANSPOSED = ["stride", "padding", "outputPadding", "groups", "bias", "dilation"] as const;
+const FACTORY = ["device", "dtype"] as const;
+type ConvArgs = Args<ConvOptions, typeof CONV>;
+type TransposedArgs = Args<ConvTransposeOptions, typeof TRANSPOSED>;
 
 function checkGroups(name: string, channels: Readonly<Record<string, number>>, groups: number): void {
   if (!Number.isInteger(groups) || groups < 1)
@@ -77,15 +84,10 @@ abstract class ConvNd extends Module {
   /** Learnable shift of each output channel: [outChannels]; null if there is none. */
   bias: Parameter | null;
 
-  constructor(
-    name: string,
-    rank: number,
-    inChannels: number,
-    outChannels: number,
-    kernelSize: PerDim,
-    options: ConvOptions,
-  ) {
+  constructor(name: string, rank: number, inChannels: number, outChannels: number, kernelSize: PerDim, args: ConvArgs) {
     super();
+    const options = parse(signature<ConvOptions>()(name, CONV), args);
+    checkCounts(name, { inChannels, outChannels });
     const { stride = 1, padding = 0, dilation = 1, groups = 1, paddingMode = "zeros" } = options;
     checkGroups(name, { inChannels, outChannels }, groups);
     this.inChannels = inChannels;
@@ -142,8 +144,8 @@ abstract class ConvNd extends Module {
 
 /** `F.conv1d` with parameters. */
 export class Conv1d extends ConvNd {
-  constructor(inChannels: number, outChannels: number, kernelSize: PerDim, options: ConvOptions = {}) {
-    super("Conv1d", 1, inChannels, outChannels, kernelSize, options);
+  constructor(inChannels: number, outChannels: number, kernelSize: PerDim, ...args: ConvArgs) {
+    super("Conv1d", 1, inChannels, outChannels, kernelSize, args);
   }
   override forward(input: Tensor): Tensor {
     return this.run(ops.conv1d, input);
@@ -152,8 +154,8 @@ export class Conv1d extends ConvNd {
 
 /** `F.conv2d` with parameters: `new nn.Conv2d(3, 16, 3, { padding: 1 })`. */
 export class Conv2d extends ConvNd {
-  constructor(inChannels: number, outChannels: number, kernelSize: PerDim, options: ConvOptions = {}) {
-    super("Conv2d", 2, inChannels, outChannels, kernelSize, options);
+  constructor(inChannels: number, outChannels: number, kernelSize: PerDim, ...args: ConvArgs) {
+    super("Conv2d", 2, inChannels, outChannels, kernelSize, args);
   }
   override forward(input: Tensor): Tensor {
     return this.run(ops.conv2d, input);
@@ -162,8 +164,8 @@ export class Conv2d extends ConvNd {
 
 /** `F.conv3d` with parameters. */
 export class Conv3d extends ConvNd {
-  constructor(inChannels: number, outChannels: number, kernelSize: PerDim, options: ConvOptions = {}) {
-    super("Conv3d", 3, inChannels, outChannels, kernelSize, options);
+  constructor(inChannels: number, outChannels: number, kernelSize: PerDim, ...args: ConvArgs) {
+    super("Conv3d", 3, inChannels, outChannels, kernelSize, args);
   }
   override forward(input: Tensor): Tensor {
     return this.run(ops.conv3d, input);
@@ -198,9 +200,11 @@ abstract class ConvTransposeNd extends Module {
     inChannels: number,
     outChannels: number,
     kernelSize: PerDim,
-    options: ConvTransposeOptions,
+    args: TransposedArgs,
   ) {
     super();
+    const options = parse(signature<ConvTransposeOptions>()(name, TRANSPOSED, FACTORY), args);
+    checkCounts(name, { inChannels, outChannels });
     const { stride = 1, padding = 0, outputPadding = 0, dilation = 1, groups = 1 } = options;
     checkGroups(name, { inChannels, outChannels }, groups);
     this.inChannels = inChannels;
@@ -249,8 +253,8 @@ abstract class ConvTransposeNd extends Module {
 
 /** `F.convTranspose1d` with parameters. */
 export class ConvTranspose1d extends ConvTransposeNd {
-  constructor(inChannels: number, outChannels: number, kernelSize: PerDim, options: ConvTransposeOptions = {}) {
-    super("ConvTranspose1d", 1, inChannels, outChannels, kernelSize, options);
+  constructor(inChannels: number, outChannels: number, kernelSize: PerDim, ...args: TransposedArgs) {
+    super("ConvTranspose1d", 1, inChannels, outChannels, kernelSize, args);
   }
   override forward(input: Tensor, outputSize: readonly number[] | null = null): Tensor {
     return this.run(ops.convTranspose1d, input, outputSize);
@@ -259,8 +263,8 @@ export class ConvTranspose1d extends ConvTransposeNd {
 
 /** `F.convTranspose2d` with parameters. */
 export class ConvTranspose2d extends ConvTransposeNd {
-  constructor(inChannels: number, outChannels: number, kernelSize: PerDim, options: ConvTransposeOptions = {}) {
-    super("ConvTranspose2d", 2, inChannels, outChannels, kernelSize, options);
+  constructor(inChannels: number, outChannels: number, kernelSize: PerDim, ...args: TransposedArgs) {
+    super("ConvTranspose2d", 2, inChannels, outChannels, kernelSize, args);
   }
   override forward(input: Tensor, outputSize: readonly number[] | null = null): Tensor {
     return this.run(ops.convTranspose2d, input, outputSize);
@@ -269,8 +273,8 @@ export class ConvTranspose2d extends ConvTransposeNd {
 
 /** `F.convTranspose3d` with parameters. */
 export class ConvTranspose3d extends ConvTransposeNd {
-  constructor(inChannels: number, outChannels: number, kernelSize: PerDim, options: ConvTransposeOptions = {}) {
-    super("ConvTranspose3d", 3, inChannels, outChannels, kernelSize, options);
+  constructor(inChannels: number, outChannels: number, kernelSize: PerDim, ...args: TransposedArgs) {
+    super("ConvTranspose3d", 3, inChannels, outChannels, kernelSize, args);
   }
   override forward(input: Tensor, outputSize: readonly number[] | null = null): Tensor {
     return this.run(ops.convTranspose3d, input, outputSize);

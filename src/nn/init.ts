@@ -1,5 +1,6 @@
 /** `tg.nn.init`: ways to fill parameters before training. Each changes the tensor in place, off the tape, and returns it. */
 
+import { parse, signature, type ArgsOf } from "../args.ts";
 import { noGrad } from "../autograd/mode.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
 import { numel, showShape } from "../graph/view.ts";
@@ -47,19 +48,38 @@ export function calculateGain(nonlinearity: Nonlinearity, param: number | null =
   }
 }
 
+const UNIFORM = signature<{ a?: number; b?: number }>()("uniform_", ["a", "b"]);
+const NORMAL = signature<{ mean?: number; std?: number }>()("normal_", ["mean", "std"]);
+const CONSTANT = signature<{ val: number }>()("constant_", ["val"]);
+const DIRAC = signature<{ groups?: number }>()("dirac_", ["groups"]);
+const XAVIER_UNIFORM = signature<{ gain?: number }>()("xavierUniform_", ["gain"]);
+const XAVIER_NORMAL = signature<{ gain?: number }>()("xavierNormal_", ["gain"]);
+const KAIMING_UNIFORM = signature<KaimingOptions>()("kaimingUniform_", ["a", "mode", "nonlinearity"]);
+const KAIMING_NORMAL = signature<KaimingOptions>()("kaimingNormal_", ["a", "mode", "nonlinearity"]);
+const TRUNC_NORMAL = signature<{ mean?: number; std?: number; a?: number; b?: number }>()("truncNormal_", [
+  "mean",
+  "std",
+  "a",
+  "b",
+]);
+const ORTHOGONAL = signature<{ gain?: number }>()("orthogonal_", ["gain"]);
+
 /** Uniform numbers of [a, b). */
-export function uniform_(tensor: Tensor, a = 0, b = 1): Tensor {
+export function uniform_(tensor: Tensor, ...args: ArgsOf<typeof UNIFORM>): Tensor {
+  const { a = 0, b = 1 } = parse(UNIFORM, args, tensor);
   return noGrad(() => tensor.uniform_(a, b));
 }
 
 /** Normal numbers. */
-export function normal_(tensor: Tensor, mean = 0, std = 1): Tensor {
+export function normal_(tensor: Tensor, ...args: ArgsOf<typeof NORMAL>): Tensor {
+  const { mean = 0, std = 1 } = parse(NORMAL, args, tensor);
   return noGrad(() => tensor.normal_(mean, std));
 }
 
 /** One number everywhere. */
-export function constant_(tensor: Tensor, value: number): Tensor {
-  return noGrad(() => tensor.fill_(value));
+export function constant_(tensor: Tensor, ...args: ArgsOf<typeof CONSTANT>): Tensor {
+  const { val } = parse(CONSTANT, args, tensor);
+  return noGrad(() => tensor.fill_(val));
 }
 
 /** Ones. */
@@ -94,7 +114,8 @@ export function eye_(tensor: Tensor): Tensor {
 }
 
 /** Convolution weights that pass their input on, in each of `groups`. */
-export function dirac_(tensor: Tensor, groups = 1): Tensor {
+export function dirac_(tensor: Tensor, ...args: ArgsOf<typeof DIRAC>): Tensor {
+  const { groups = 1 } = parse(DIRAC, args, tensor);
   const { shape } = tensor;
   if (shape.length < 3 || shape.length > 5 || shape[0]! % groups !== 0)
     throw new ShapeError(
@@ -127,14 +148,16 @@ export function calculateFans(tensor: Tensor): {
 }
 
 /** Uniform numbers with the variance `gain^2 * 2 / (fanIn + fanOut)` (Glorot and Bengio, 2010). */
-export function xavierUniform_(tensor: Tensor, gain = 1): Tensor {
+export function xavierUniform_(tensor: Tensor, ...args: ArgsOf<typeof XAVIER_UNIFORM>): Tensor {
+  const { gain = 1 } = parse(XAVIER_UNIFORM, args, tensor);
   const { fanIn, fanOut } = calculateFans(tensor);
   const bound = gain * Math.sqrt(6 / (fanIn + fanOut));
   return uniform_(tensor, -bound, bound);
 }
 
 /** Normal numbers with the variance `gain^2 * 2 / (fanIn + fanOut)`. */
-export function xavierNormal_(tensor: Tensor, gain = 1): Tensor {
+export function xavierNormal_(tensor: Tensor, ...args: ArgsOf<typeof XAVIER_NORMAL>): Tensor {
+  const { gain = 1 } = parse(XAVIER_NORMAL, args, tensor);
   const { fanIn, fanOut } = calculateFans(tensor);
   return normal_(tensor, 0, gain * Math.sqrt(2 / (fanIn + fanOut)));
 }
@@ -157,20 +180,23 @@ function kaimingStd(tensor: Tensor, { a = 0, mode = "fanIn", nonlinearity = "lea
 }
 
 /** Uniform numbers with the variance `gain^2 / fan`. */
-export function kaimingUniform_(tensor: Tensor, options: KaimingOptions = {}): Tensor {
+export function kaimingUniform_(tensor: Tensor, ...args: ArgsOf<typeof KAIMING_UNIFORM>): Tensor {
+  const options = parse(KAIMING_UNIFORM, args, tensor);
   if (tensor.numel() === 0) return tensor;
   const bound = Math.sqrt(3) * kaimingStd(tensor, options);
   return uniform_(tensor, -bound, bound);
 }
 
 /** Normal numbers with the variance `gain^2 / fan`. */
-export function kaimingNormal_(tensor: Tensor, options: KaimingOptions = {}): Tensor {
+export function kaimingNormal_(tensor: Tensor, ...args: ArgsOf<typeof KAIMING_NORMAL>): Tensor {
+  const options = parse(KAIMING_NORMAL, args, tensor);
   if (tensor.numel() === 0) return tensor;
   return normal_(tensor, 0, kaimingStd(tensor, options));
 }
 
 /** Normal numbers within [a, b], by inverting the distribution function. */
-export function truncNormal_(tensor: Tensor, mean = 0, std = 1, a = -2, b = 2): Tensor {
+export function truncNormal_(tensor: Tensor, ...args: ArgsOf<typeof TRUNC_NORMAL>): Tensor {
+  const { mean = 0, std = 1, a = -2, b = 2 } = parse(TRUNC_NORMAL, args, tensor);
   return noGrad(() => {
     const ends = [a, b].map((x) =>
       tensor
@@ -191,7 +217,8 @@ export function truncNormal_(tensor: Tensor, mean = 0, std = 1, a = -2, b = 2): 
 }
 
 /** A (semi-)orthogonal matrix of the flattened [rows, ...rest], times `gain`: random numbers orthonormalised on the host. */
-export function orthogonal_(tensor: Tensor, gain = 1): Tensor {
+export function orthogonal_(tensor: Tensor, ...args: ArgsOf<typeof ORTHOGONAL>): Tensor {
+  const { gain = 1 } = parse(ORTHOGONAL, args, tensor);
   if (tensor.dim() < 2)
     throw new ShapeError(
       `orthogonal_: only tensors with 2 or more dimensions are supported, got ${showShape(tensor.shape)}`,

@@ -1,5 +1,6 @@
 /** Linear layers, tables of vectors, and layers without parameters. */
 
+import { checkInteger, parse, signature, type ArgsOf } from "../args.ts";
 import { linear, embedding } from "../ops/composite/layers.ts";
 import { embeddingBag, type BagMode } from "../ops/composite/embedding.ts";
 import { interpolate, type InterpolateMode } from "../ops/composite/interpolate.ts";
@@ -31,10 +32,32 @@ export function shown(value: unknown): string {
   return typeof value === "number" ? String(value) : JSON.stringify(value);
 }
 
+/** Fails unless the sizes of a layer are whole numbers, not below zero. */
+export function checkCounts(name: string, counts: Readonly<Record<string, unknown>>): void {
+  for (const [what, value] of Object.entries(counts))
+    if (checkInteger(name, what, value) < 0)
+      throw new ArgumentError(`${name}: ${what} must not be negative, got ${String(value)}`);
+}
+
 /** A parameter whose values are set afterwards. */
 export function blank(shape: readonly number[], factory: FactoryOptions): Parameter {
   return new Parameter(empty([...shape], { device: factory.device ?? null, dtype: factory.dtype ?? null }));
 }
+
+type WithBias = { bias?: boolean } & FactoryOptions;
+const LINEAR = signature<WithBias>()("Linear", ["bias", "device", "dtype"]);
+const BILINEAR = signature<WithBias>()("Bilinear", ["bias", "device", "dtype"]);
+const EMBEDDING = signature<
+  { paddingIdx?: number | null; scaleGradByFreq?: boolean; weight?: Tensor } & FactoryOptions
+>()("Embedding", ["paddingIdx"], ["scaleGradByFreq", "weight", "device", "dtype"]);
+const FROM_PRETRAINED = signature<{ freeze?: boolean; paddingIdx?: number | null }>()("fromPretrained", [
+  "freeze",
+  "paddingIdx",
+]);
+const EMBEDDING_BAG = signature<{ mode?: BagMode } & FactoryOptions>()("EmbeddingBag", [], ["mode", "device", "dtype"]);
+const FLATTEN = signature<{ startDim?: number; endDim?: number }>()("Flatten", ["startDim", "endDim"]);
+type UpsampleOptions = Upsample["options"];
+const UPSAMPLE = signature<UpsampleOptions>()("Upsample", ["size", "scaleFactor", "mode", "alignCorners"]);
 
 /** `input @ weight.T + bias`: [..., inFeatures] to [..., outFeatures]. */
 export class Linear extends Module {
@@ -47,8 +70,10 @@ export class Linear extends Module {
   /** Learnable shift of each output: [outFeatures]; null if there is none. */
   bias: Parameter | null;
 
-  constructor(inFeatures: number, outFeatures: number, options: { bias?: boolean } & FactoryOptions = {}) {
+  constructor(inFeatures: number, outFeatures: number, ...args: ArgsOf<typeof LINEAR>) {
     super();
+    const options = parse(LINEAR, args);
+    checkCounts("Linear", { inFeatures, outFeatures });
     this.inFeatures = inFeatures;
     this.outFeatures = outFeatures;
     this.weight = blank([outFeatures, inFeatures], options);
@@ -81,8 +106,10 @@ export class Bilinear extends Module {
   /** Learnable shift of each output: [out]; null if there is none. */
   bias: Parameter | null;
 
-  constructor(in1: number, in2: number, out: number, options: { bias?: boolean } & FactoryOptions = {}) {
+  constructor(in1: number, in2: number, out: number, ...args: ArgsOf<typeof BILINEAR>) {
     super();
+    const options = parse(BILINEAR, args);
+    checkCounts("Bilinear", { in1Features: in1, in2Features: in2, outFeatures: out });
     this.features = [in1, in2, out];
     this.weight = blank([out, in1, in2], options);
     this.bias = (options.bias ?? true) ? blank([out], options) : null;
@@ -125,12 +152,10 @@ export class Embedding extends Module {
   /** Learnable table: [numEmbeddings, embeddingDim]. */
   weight: Parameter;
 
-  constructor(
-    numEmbeddings: number,
-    embeddingDim: number,
-    options: { paddingIdx?: number | null; scaleGradByFreq?: boolean; weight?: Tensor } & FactoryOptions = {},
-  ) {
+  constructor(numEmbeddings: number, embeddingDim: number, ...args: ArgsOf<typeof EMBEDDING>) {
     super();
+    const options = parse(EMBEDDING, args);
+    checkCounts("Embedding", { numEmbeddings, embeddingDim });
     this.numEmbeddings = numEmbeddings;
     this.embeddingDim = embeddingDim;
     const padding = options.paddingIdx ?? null;
@@ -148,7 +173,8 @@ export class Embedding extends Module {
   }
 
   /** A layer over a table that exists; it is not trained unless `freeze` is false. */
-  static fromPretrained(embeddings: Tensor, options: { freeze?: boolean; paddingIdx?: number | null } = {}): Embedding {
+  static fromPretrained(embeddings: Tensor, ...args: ArgsOf<typeof FROM_PRETRAINED>): Embedding {
+    const options = parse(FROM_PRETRAINED, args, embeddings);
     const [rows, columns] = embeddings.shape as [number, number];
     const layer = new Embedding(rows, columns, { paddingIdx: options.paddingIdx ?? null, weight: embeddings });
     layer.weight.requiresGrad_(!(options.freeze ?? true));
@@ -176,8 +202,10 @@ export class EmbeddingBag extends Module {
   /** Learnable table: [numEmbeddings, embeddingDim]. */
   weight: Parameter;
 
-  constructor(numEmbeddings: number, embeddingDim: number, options: { mode?: BagMode } & FactoryOptions = {}) {
+  constructor(numEmbeddings: number, embeddingDim: number, ...args: ArgsOf<typeof EMBEDDING_BAG>) {
     super();
+    const options = parse(EMBEDDING_BAG, args);
+    checkCounts("EmbeddingBag", { numEmbeddings, embeddingDim });
     this.numEmbeddings = numEmbeddings;
     this.embeddingDim = embeddingDim;
     this.mode = options.mode ?? "mean";
@@ -207,8 +235,9 @@ export class Flatten extends Module {
   readonly startDim: number;
   /** Last dimension that is merged; negative ones count from the end. */
   readonly endDim: number;
-  constructor(startDim = 1, endDim = -1) {
+  constructor(...args: ArgsOf<typeof FLATTEN>) {
     super();
+    const { startDim = 1, endDim = -1 } = parse(FLATTEN, args);
     this.startDim = startDim;
     this.endDim = endDim;
   }
@@ -252,9 +281,9 @@ export class Upsample extends Module {
     /** Whether the first and last elements of input and output fall on each other (false); for the linear and cubic modes. */
     alignCorners?: boolean;
   }>;
-  constructor(options: Upsample["options"]) {
+  constructor(...args: ArgsOf<typeof UPSAMPLE>) {
     super();
-    this.options = options;
+    this.options = parse(UPSAMPLE, args);
   }
   override forward(input: Tensor): Tensor {
     return interpolate(input, { ...this.options });

@@ -1,6 +1,8 @@
 /** Losses as modules. */
 
+import { describeValue, parse, signature, type ArgsOf } from "../args.ts";
 import { crossEntropy, mseLoss, nllLoss, type Reduction } from "../ops/composite/loss.ts";
+import { ArgumentError } from "../errors.ts";
 import type { Tensor } from "../tensor.ts";
 import { Module } from "./module.ts";
 
@@ -14,13 +16,29 @@ export interface ClassLossOptions {
   reduction?: Reduction;
 }
 
+const MSE = signature<{ reduction?: Reduction }>()("MSELoss", ["reduction"]);
+const CROSS_ENTROPY = signature<ClassLossOptions & { labelSmoothing?: number }>()("CrossEntropyLoss", [
+  "weight",
+  "ignoreIndex",
+  "reduction",
+  "labelSmoothing",
+]);
+const NLL = signature<ClassLossOptions>()("NLLLoss", ["weight", "ignoreIndex", "reduction"]);
+
+function checkReduction(name: string, reduction: unknown): void {
+  if (reduction !== undefined && reduction !== "none" && reduction !== "mean" && reduction !== "sum")
+    throw new ArgumentError(`${name}: reduction must be "none", "mean" or "sum", got ${describeValue(reduction)}`);
+}
+
 /** `F.mseLoss` as a module. */
 export class MSELoss extends Module {
   /** How the squared errors of the elements are combined. */
   readonly reduction: Reduction;
-  constructor(options: { reduction?: Reduction } = {}) {
+  constructor(...args: ArgsOf<typeof MSE>) {
     super();
-    this.reduction = options.reduction ?? "mean";
+    const { reduction = "mean" } = parse(MSE, args);
+    checkReduction("MSELoss", reduction);
+    this.reduction = reduction;
   }
   override forward(input: Tensor, target: Tensor): Tensor {
     return mseLoss(input, target, { reduction: this.reduction });
@@ -36,9 +54,10 @@ export class CrossEntropyLoss extends Module {
     /** Share of the target that is spread over all classes equally, 0 to 1 (0). */
     labelSmoothing?: number;
   };
-  constructor(options: ClassLossOptions & { labelSmoothing?: number } = {}) {
+  constructor(...args: ArgsOf<typeof CROSS_ENTROPY>) {
     super();
-    const { weight = null, ...rest } = options;
+    const { weight = null, ...rest } = parse(CROSS_ENTROPY, args);
+    checkReduction("CrossEntropyLoss", rest.reduction);
     this.registerBuffer("weight", weight);
     this.options = rest;
   }
@@ -53,9 +72,10 @@ export class NLLLoss extends Module {
   declare weight: Tensor | null;
   /** What else `F.nllLoss` is called with. */
   readonly options: Omit<ClassLossOptions, "weight">;
-  constructor(options: ClassLossOptions = {}) {
+  constructor(...args: ArgsOf<typeof NLL>) {
     super();
-    const { weight = null, ...rest } = options;
+    const { weight = null, ...rest } = parse(NLL, args);
+    checkReduction("NLLLoss", rest.reduction);
     this.registerBuffer("weight", weight);
     this.options = rest;
   }

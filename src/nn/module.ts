@@ -1,5 +1,6 @@
 /** The base of layers and models. */
 
+import { applyOptions } from "../args.ts";
 import type { DeviceType } from "../backend/backend.ts";
 import { noGrad } from "../autograd/mode.ts";
 import { DTYPES, isFloat, type DType } from "../dtype.ts";
@@ -208,6 +209,7 @@ export abstract class Module {
    * are on one side only are an error; shapes that differ always are.
    */
   loadStateDict(stateDict: StateDict, options: { strict?: boolean } | boolean = {}): LoadResult {
+    if (typeof options !== "boolean") applyOptions("loadStateDict", ["strict"], {}, { ...options }, {});
     const strict = typeof options === "boolean" ? options : (options.strict ?? true);
     if (typeof stateDict !== "object" || stateDict === null)
       throw new ArgumentError(`loadStateDict: expected an object of tensors by name, got ${typeof stateDict}`);
@@ -361,3 +363,12 @@ function find<T>(target: string, known: Readonly<Record<string, T>>, what: strin
     );
   return found;
 }
+
+// Abstract for the compiler, so that it asks for `forward`; callers from JavaScript get an error that says so.
+Object.defineProperty(Module.prototype, "forward", {
+  configurable: true,
+  writable: true,
+  value: function (this: Module): never {
+    throw new ArgumentError(`${this.constructor.name}: this module has no forward(...); give its class one`);
+  },
+});

@@ -1,5 +1,6 @@
 /** Layers of normalisation. */
 
+import { parse, signature, type Args, type ArgsOf } from "../args.ts";
 import { noGrad } from "../autograd/mode.ts";
 import { ShapeError } from "../errors.ts";
 import { showShape } from "../graph/view.ts";
@@ -8,7 +9,7 @@ import { batchNorm, groupNorm, instanceNorm, localResponseNorm, rmsNorm } from "
 import { ones, zeros } from "../ops/creation.ts";
 import type { Tensor } from "../tensor.ts";
 import { ones_, zeros_ } from "./init.ts";
-import { blank, shown, type FactoryOptions } from "./linear.ts";
+import { blank, checkCounts, shown, type FactoryOptions } from "./linear.ts";
 import { Module } from "./module.ts";
 import type { Parameter } from "./parameter.ts";
 
@@ -23,6 +24,27 @@ export interface BatchNormOptions extends FactoryOptions {
   /** Whether to keep running statistics for evaluation (batch norm: true, instance norm: false). */
   trackRunningStats?: boolean;
 }
+
+const RUNNING = ["eps", "momentum", "affine", "trackRunningStats", "device", "dtype"] as const;
+type NormArgs = Args<BatchNormOptions, typeof RUNNING>;
+
+const LAYER_NORM = signature<{ eps?: number; elementwiseAffine?: boolean; bias?: boolean } & FactoryOptions>()(
+  "LayerNorm",
+  ["eps", "elementwiseAffine", "bias", "device", "dtype"],
+);
+const RMS_NORM = signature<{ eps?: number | null; elementwiseAffine?: boolean } & FactoryOptions>()("RMSNorm", [
+  "eps",
+  "elementwiseAffine",
+  "device",
+  "dtype",
+]);
+const GROUP_NORM = signature<{ eps?: number; affine?: boolean } & FactoryOptions>()("GroupNorm", [
+  "eps",
+  "affine",
+  "device",
+  "dtype",
+]);
+const LOCAL_RESPONSE = signature<LocalResponseNorm["options"]>()("LocalResponseNorm", ["alpha", "beta", "k"]);
 
 /** What batch and instance norm share: scale, shift and running statistics of channels. */
 abstract class RunningNorm extends Module {
@@ -87,11 +109,16 @@ abstract class RunningNorm extends Module {
 const BATCH = { eps: 1e-5, momentum: 0.1, affine: true, trackRunningStats: true };
 const INSTANCE = { ...BATCH, affine: false, trackRunningStats: false };
 
+function normOptions(name: string, numFeatures: number, args: NormArgs): BatchNormOptions {
+  checkCounts(name, { numFeatures });
+  return parse(signature<BatchNormOptions>()(name, RUNNING), args);
+}
+
 abstract class BatchNorm extends RunningNorm {
   #batches = 0;
 
-  constructor(ranks: readonly number[], numFeatures: number, options: BatchNormOptions) {
-    super(ranks, numFeatures, { ...BATCH, ...options });
+  constructor(name: string, ranks: readonly number[], numFeatures: number, args: NormArgs) {
+    super(ranks, numFeatures, { ...BATCH, ...normOptions(name, numFeatures, args) });
   }
 
   override forward(input: Tensor): Tensor {
@@ -113,30 +140,30 @@ abstract class BatchNorm extends RunningNorm {
 
 /** Batch norm of [n, c] or [n, c, l]. */
 export class BatchNorm1d extends BatchNorm {
-  constructor(numFeatures: number, options: BatchNormOptions = {}) {
-    super([2, 3], numFeatures, options);
+  constructor(numFeatures: number, ...args: NormArgs) {
+    super("BatchNorm1d", [2, 3], numFeatures, args);
   }
 }
 
 /** Batch norm of [n, c, h, w]. */
 export class BatchNorm2d extends BatchNorm {
-  constructor(numFeatures: number, options: BatchNormOptions = {}) {
-    super([4], numFeatures, options);
+  constructor(numFeatures: number, ...args: NormArgs) {
+    super("BatchNorm2d", [4], numFeatures, args);
   }
 }
 
 /** Batch norm of [n, c, d, h, w]. */
 export class BatchNorm3d extends BatchNorm {
-  constructor(numFeatures: number, options: BatchNormOptions = {}) {
-    super([5], numFeatures, options);
+  constructor(numFeatures: number, ...args: NormArgs) {
+    super("BatchNorm3d", [5], numFeatures, args);
   }
 }
 
 abstract class InstanceNorm extends RunningNorm {
   readonly #rank: number;
 
-  constructor(rank: number, numFeatures: number, options: BatchNormOptions) {
-    super([rank + 1, rank + 2], numFeatures, { ...INSTANCE, ...options });
+  constructor(name: string, rank: number, numFeatures: number, args: NormArgs) {
+    super([rank + 1, rank + 2], numFeatures, { ...INSTANCE, ...normOptions(name, numFeatures, args) });
     this.#rank = rank;
   }
 
@@ -160,22 +187,22 @@ abstract class InstanceNorm extends RunningNorm {
 
 /** Instance norm of [n, c, l] or [c, l]. */
 export class InstanceNorm1d extends InstanceNorm {
-  constructor(numFeatures: number, options: BatchNormOptions = {}) {
-    super(1, numFeatures, options);
+  constructor(numFeatures: number, ...args: NormArgs) {
+    super("InstanceNorm1d", 1, numFeatures, args);
   }
 }
 
 /** Instance norm of [n, c, h, w] or [c, h, w]. */
 export class InstanceNorm2d extends InstanceNorm {
-  constructor(numFeatures: number, options: BatchNormOptions = {}) {
-    super(2, numFeatures, options);
+  constructor(numFeatures: number, ...args: NormArgs) {
+    super("InstanceNorm2d", 2, numFeatures, args);
   }
 }
 
 /** Instance norm of [n, c, d, h, w] or [c, d, h, w]. */
 export class InstanceNorm3d extends InstanceNorm {
-  constructor(numFeatures: number, options: BatchNormOptions = {}) {
-    super(3, numFeatures, options);
+  constructor(numFeatures: number, ...args: NormArgs) {
+    super("InstanceNorm3d", 3, numFeatures, args);
   }
 }
 
@@ -190,11 +217,9 @@ export class LayerNorm extends Module {
   /** Learnable shift of each element: `normalizedShape`, zeros at first; null if there is none. */
   bias: Parameter | null;
 
-  constructor(
-    normalizedShape: number | readonly number[],
-    options: { eps?: number; elementwiseAffine?: boolean; bias?: boolean } & FactoryOptions = {},
-  ) {
+  constructor(normalizedShape: number | readonly number[], ...args: ArgsOf<typeof LAYER_NORM>) {
     super();
+    const options = parse(LAYER_NORM, args);
     this.normalizedShape = typeof normalizedShape === "number" ? [normalizedShape] : [...normalizedShape];
     this.eps = options.eps ?? 1e-5;
     const affine = options.elementwiseAffine ?? true;
@@ -222,11 +247,9 @@ export class RMSNorm extends Module {
   /** Learnable scale of each element: `normalizedShape`, ones at first; null without `elementwiseAffine`. */
   weight: Parameter | null;
 
-  constructor(
-    normalizedShape: number | readonly number[],
-    options: { eps?: number | null; elementwiseAffine?: boolean } & FactoryOptions = {},
-  ) {
+  constructor(normalizedShape: number | readonly number[], ...args: ArgsOf<typeof RMS_NORM>) {
     super();
+    const options = parse(RMS_NORM, args);
     this.normalizedShape = typeof normalizedShape === "number" ? [normalizedShape] : [...normalizedShape];
     this.eps = options.eps ?? null;
     this.weight = (options.elementwiseAffine ?? true) ? blank(this.normalizedShape, options) : null;
@@ -255,12 +278,10 @@ export class GroupNorm extends Module {
   /** Learnable shift of each channel: [numChannels], zeros at first; null unless affine. */
   bias: Parameter | null;
 
-  constructor(
-    numGroups: number,
-    numChannels: number,
-    options: { eps?: number; affine?: boolean } & FactoryOptions = {},
-  ) {
+  constructor(numGroups: number, numChannels: number, ...args: ArgsOf<typeof GROUP_NORM>) {
     super();
+    const options = parse(GROUP_NORM, args);
+    checkCounts("GroupNorm", { numGroups, numChannels });
     if (numChannels % numGroups !== 0)
       throw new ShapeError(`GroupNorm: ${numChannels} channels cannot be divided into ${numGroups} groups`);
     this.numGroups = numGroups;
@@ -295,10 +316,10 @@ export class LocalResponseNorm extends Module {
     /** Number added to the scaled mean of squares (1). */
     k?: number;
   }>;
-  constructor(size: number, options: LocalResponseNorm["options"] = {}) {
+  constructor(size: number, ...args: ArgsOf<typeof LOCAL_RESPONSE>) {
     super();
     this.size = size;
-    this.options = options;
+    this.options = parse(LOCAL_RESPONSE, args);
   }
   override forward(input: Tensor): Tensor {
     return localResponseNorm(input, { size: this.size, ...this.options });

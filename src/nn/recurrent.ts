@@ -1,5 +1,6 @@
 /** Recurrent layers: RNN, LSTM and GRU, and their cells. */
 
+import { describeValue, parse, signature, type ArgsOf } from "../args.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
 import { showShape } from "../graph/view.ts";
 import { dropout } from "../ops/composite/dropout.ts";
@@ -25,15 +26,27 @@ export interface RecurrentOptions extends FactoryOptions {
   bidirectional?: boolean;
 }
 
+type WithNonlinearity = { nonlinearity?: "tanh" | "relu" };
+type CellOptions = { bias?: boolean } & FactoryOptions;
+const LAYER_NAMES = ["bias", "batchFirst", "dropout", "bidirectional", "device", "dtype"] as const;
+const RNN_ARGS = signature<RecurrentOptions & WithNonlinearity>()("RNN", ["numLayers", "nonlinearity", ...LAYER_NAMES]);
+const LSTM_ARGS = signature<RecurrentOptions>()("LSTM", ["numLayers", ...LAYER_NAMES]);
+const GRU_ARGS = signature<RecurrentOptions>()("GRU", ["numLayers", ...LAYER_NAMES]);
+const RNN_CELL = signature<CellOptions & WithNonlinearity>()("RNNCell", ["bias", "nonlinearity", "device", "dtype"]);
+const LSTM_CELL = signature<CellOptions>()("LSTMCell", ["bias", "device", "dtype"]);
+const GRU_CELL = signature<CellOptions>()("GRUCell", ["bias", "device", "dtype"]);
+
 /** One step: gates of the input (bias included), the state, and the recurrent weight and bias, to the new state. */
 type Cell = (gates: Tensor, state: readonly Tensor[], weight: Tensor, bias: Tensor | null) => Tensor[];
 
-const rnnCell =
-  (nonlinearity: "tanh" | "relu"): Cell =>
-  (gates, [h], weight, bias) => {
+function rnnCell(name: string, nonlinearity: "tanh" | "relu"): Cell {
+  if (nonlinearity !== "tanh" && nonlinearity !== "relu")
+    throw new ArgumentError(`${name}: nonlinearity must be "tanh" or "relu", got ${describeValue(nonlinearity)}`);
+  return (gates, [h], weight, bias) => {
     const sum = gates.add(linear(h!, weight, bias));
     return [nonlinearity === "tanh" ? sum.tanh() : sum.relu()];
   };
+}
 
 const lstmCell: Cell = (gates, [h, c], weight, bias) => {
   const [i, f, g, o] = gates.add(linear(h!, weight, bias)).chunk(4, -1) as [Tensor, Tensor, Tensor, Tensor];
@@ -175,14 +188,10 @@ function suffix(layer: number, direction: number): string {
 /** The plain recurrent network: `h = tanh(W x + U h)`. Gives `[output, lastHidden]`. */
 export class RNN extends Recurrent {
   readonly #cell: Cell;
-  constructor(
-    inputSize: number,
-    hiddenSize: number,
-    options: RecurrentOptions & { nonlinearity?: "tanh" | "relu" } = {},
-  ) {
-    const { nonlinearity = "tanh", ...rest } = options;
+  constructor(inputSize: number, hiddenSize: number, ...args: ArgsOf<typeof RNN_ARGS>) {
+    const { nonlinearity = "tanh", ...rest } = parse(RNN_ARGS, args);
     super(1, inputSize, hiddenSize, rest);
-    this.#cell = rnnCell(nonlinearity);
+    this.#cell = rnnCell("RNN", nonlinearity);
   }
   override forward(input: Tensor, hidden: Tensor | null = null): [Tensor, Tensor] {
     const { output, last } = this.run(this.#cell, 1, input, hidden === null ? null : [hidden]);
@@ -192,8 +201,8 @@ export class RNN extends Recurrent {
 
 /** Long short-term memory. Gives `[output, [lastHidden, lastCell]]`. */
 export class LSTM extends Recurrent {
-  constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions = {}) {
-    super(4, inputSize, hiddenSize, options);
+  constructor(inputSize: number, hiddenSize: number, ...args: ArgsOf<typeof LSTM_ARGS>) {
+    super(4, inputSize, hiddenSize, parse(LSTM_ARGS, args));
   }
   override forward(input: Tensor, state: readonly [Tensor, Tensor] | null = null): [Tensor, [Tensor, Tensor]] {
     const { output, last } = this.run(lstmCell, 2, input, state);
@@ -203,8 +212,8 @@ export class LSTM extends Recurrent {
 
 /** The gated recurrent unit. Gives `[output, lastHidden]`. */
 export class GRU extends Recurrent {
-  constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions = {}) {
-    super(3, inputSize, hiddenSize, options);
+  constructor(inputSize: number, hiddenSize: number, ...args: ArgsOf<typeof GRU_ARGS>) {
+    super(3, inputSize, hiddenSize, parse(GRU_ARGS, args));
   }
   override forward(input: Tensor, hidden: Tensor | null = null): [Tensor, Tensor] {
     const { output, last } = this.run(gruCell, 1, input, hidden === null ? null : [hidden]);
@@ -227,7 +236,7 @@ abstract class RecurrentCell extends Module {
   /** Learnable shift of the hidden state's part of the gates: [gates * hiddenSize]; null if there is none. */
   biasHh: Parameter | null;
 
-  constructor(gates: number, inputSize: number, hiddenSize: number, options: { bias?: boolean } & FactoryOptions) {
+  constructor(gates: number, inputSize: number, hiddenSize: number, options: CellOptions) {
     super();
     this.inputSize = inputSize;
     this.hiddenSize = hiddenSize;
@@ -260,13 +269,10 @@ abstract class RecurrentCell extends Module {
 /** One step of an RNN. */
 export class RNNCell extends RecurrentCell {
   readonly #cell: Cell;
-  constructor(
-    inputSize: number,
-    hiddenSize: number,
-    options: { bias?: boolean; nonlinearity?: "tanh" | "relu" } & FactoryOptions = {},
-  ) {
-    super(1, inputSize, hiddenSize, options);
-    this.#cell = rnnCell(options.nonlinearity ?? "tanh");
+  constructor(inputSize: number, hiddenSize: number, ...args: ArgsOf<typeof RNN_CELL>) {
+    const { nonlinearity = "tanh", ...rest } = parse(RNN_CELL, args);
+    super(1, inputSize, hiddenSize, rest);
+    this.#cell = rnnCell("RNNCell", nonlinearity);
   }
   override forward(input: Tensor, hidden: Tensor | null = null): Tensor {
     return this.step(this.#cell, input, [hidden])[0]!;
@@ -275,8 +281,8 @@ export class RNNCell extends RecurrentCell {
 
 /** One step of an LSTM: gives `[hidden, cell]`. */
 export class LSTMCell extends RecurrentCell {
-  constructor(inputSize: number, hiddenSize: number, options: { bias?: boolean } & FactoryOptions = {}) {
-    super(4, inputSize, hiddenSize, options);
+  constructor(inputSize: number, hiddenSize: number, ...args: ArgsOf<typeof LSTM_CELL>) {
+    super(4, inputSize, hiddenSize, parse(LSTM_CELL, args));
   }
   override forward(input: Tensor, state: readonly [Tensor, Tensor] | null = null): [Tensor, Tensor] {
     const [h, c] = this.step(lstmCell, input, state ?? [null, null]);
@@ -286,8 +292,8 @@ export class LSTMCell extends RecurrentCell {
 
 /** One step of a GRU. */
 export class GRUCell extends RecurrentCell {
-  constructor(inputSize: number, hiddenSize: number, options: { bias?: boolean } & FactoryOptions = {}) {
-    super(3, inputSize, hiddenSize, options);
+  constructor(inputSize: number, hiddenSize: number, ...args: ArgsOf<typeof GRU_CELL>) {
+    super(3, inputSize, hiddenSize, parse(GRU_CELL, args));
   }
   override forward(input: Tensor, hidden: Tensor | null = null): Tensor {
     return this.step(gruCell, input, [hidden])[0]!;

@@ -1,5 +1,6 @@
 /** Layers that are a function with its options: activations, dropout, pooling. */
 
+import { checkInteger, describeValue, parse, signature, type Args, type ArgsOf } from "../args.ts";
 import { unary } from "../ops/elementwise.ts";
 import * as drop from "../ops/composite/dropout.ts";
 import * as pools from "../ops/composite/pool.ts";
@@ -7,9 +8,17 @@ import { pixelShuffle, pixelUnshuffle } from "../ops/composite/interpolate.ts";
 import { pad } from "../ops/composite/pad.ts";
 import { logSoftmax, softmax } from "../ops/composite/softmax.ts";
 import type { PerDim } from "../ops/conv.ts";
+import { ArgumentError } from "../errors.ts";
 import type { Tensor } from "../tensor.ts";
 import { shown } from "./linear.ts";
 import { Module } from "./module.ts";
+
+const GELU_ARGS = signature<{ approximate?: "none" | "tanh" }>()("GELU", ["approximate"]);
+const SOFTMAX = signature<{ dim: number }>()("Softmax", ["dim"]);
+const LOG_SOFTMAX = signature<{ dim: number }>()("LogSoftmax", ["dim"]);
+const LEAKY_RELU = signature<{ negativeSlope?: number }>()("LeakyReLU", ["negativeSlope"]);
+const DROPOUT = ["p", "inplace"] as const;
+type DropoutArgs = Args<{ p?: number; inplace?: boolean }, typeof DROPOUT>;
 
 /** `max(x, 0)`. */
 export class ReLU extends Module {
@@ -22,9 +31,12 @@ export class ReLU extends Module {
 export class GELU extends Module {
   /** "none" for the exact function, "tanh" for the approximation. */
   readonly approximate: "none" | "tanh";
-  constructor(options: { approximate?: "none" | "tanh" } = {}) {
+  constructor(...args: ArgsOf<typeof GELU_ARGS>) {
     super();
-    this.approximate = options.approximate ?? "none";
+    const { approximate = "none" } = parse(GELU_ARGS, args);
+    if (approximate !== "none" && approximate !== "tanh")
+      throw new ArgumentError(`GELU: approximate must be "none" or "tanh", got ${describeValue(approximate)}`);
+    this.approximate = approximate;
   }
   override forward(input: Tensor): Tensor {
     return unary(this.approximate === "none" ? "gelu" : "geluTanh", input);
@@ -59,9 +71,9 @@ export class Tanh extends Module {
 export class LeakyReLU extends Module {
   /** Factor of negative elements. */
   readonly negativeSlope: number;
-  constructor(negativeSlope = 0.01) {
+  constructor(...args: ArgsOf<typeof LEAKY_RELU>) {
     super();
-    this.negativeSlope = negativeSlope;
+    this.negativeSlope = parse(LEAKY_RELU, args).negativeSlope ?? 0.01;
   }
   override forward(input: Tensor): Tensor {
     return input.gt(0).where(input, input.mul(this.negativeSlope));
@@ -75,9 +87,9 @@ export class LeakyReLU extends Module {
 export class Softmax extends Module {
   /** Dimension along which the results add up to 1. */
   readonly alongDim: number;
-  constructor(dim: number) {
+  constructor(...args: ArgsOf<typeof SOFTMAX>) {
     super();
-    this.alongDim = dim;
+    this.alongDim = checkInteger("Softmax", "dim", parse(SOFTMAX, args).dim);
   }
   override forward(input: Tensor): Tensor {
     return softmax(input, this.alongDim);
@@ -91,9 +103,9 @@ export class Softmax extends Module {
 export class LogSoftmax extends Module {
   /** Dimension along which the exponentials of the results add up to 1. */
   readonly alongDim: number;
-  constructor(dim: number) {
+  constructor(...args: ArgsOf<typeof LOG_SOFTMAX>) {
     super();
-    this.alongDim = dim;
+    this.alongDim = checkInteger("LogSoftmax", "dim", parse(LOG_SOFTMAX, args).dim);
   }
   override forward(input: Tensor): Tensor {
     return logSoftmax(input, this.alongDim);
@@ -109,10 +121,13 @@ abstract class DropoutBase extends Module {
   /** Whether the input itself is overwritten. */
   readonly inplace: boolean;
   readonly #apply: typeof drop.dropout;
-  constructor(apply: typeof drop.dropout, p: number, options: { inplace?: boolean }) {
+  constructor(name: string, apply: typeof drop.dropout, args: DropoutArgs) {
     super();
+    const { p = 0.5, inplace = false } = parse(signature<{ p?: number; inplace?: boolean }>()(name, DROPOUT), args);
+    if (!(p >= 0 && p <= 1))
+      throw new ArgumentError(`${name}: dropout probability has to be between 0 and 1, but got ${describeValue(p)}`);
     this.p = p;
-    this.inplace = options.inplace ?? false;
+    this.inplace = inplace;
     this.#apply = apply;
   }
   override forward(input: Tensor): Tensor {
@@ -125,32 +140,32 @@ abstract class DropoutBase extends Module {
 
 /** Zeroes elements with probability `p` in training. */
 export class Dropout extends DropoutBase {
-  constructor(p = 0.5, options: { inplace?: boolean } = {}) {
-    super(drop.dropout, p, options);
+  constructor(...args: DropoutArgs) {
+    super("Dropout", drop.dropout, args);
   }
 }
 /** Zeroes whole channels of [n, c, l] in training. */
 export class Dropout1d extends DropoutBase {
-  constructor(p = 0.5, options: { inplace?: boolean } = {}) {
-    super(drop.dropout1d, p, options);
+  constructor(...args: DropoutArgs) {
+    super("Dropout1d", drop.dropout1d, args);
   }
 }
 /** Zeroes whole channels of [n, c, h, w] in training. */
 export class Dropout2d extends DropoutBase {
-  constructor(p = 0.5, options: { inplace?: boolean } = {}) {
-    super(drop.dropout2d, p, options);
+  constructor(...args: DropoutArgs) {
+    super("Dropout2d", drop.dropout2d, args);
   }
 }
 /** Zeroes whole channels of [n, c, d, h, w] in training. */
 export class Dropout3d extends DropoutBase {
-  constructor(p = 0.5, options: { inplace?: boolean } = {}) {
-    super(drop.dropout3d, p, options);
+  constructor(...args: DropoutArgs) {
+    super("Dropout3d", drop.dropout3d, args);
   }
 }
 /** Dropout for SELU networks. */
 export class AlphaDropout extends DropoutBase {
-  constructor(p = 0.5, options: { inplace?: boolean } = {}) {
-    super(drop.alphaDropout, p, options);
+  constructor(...args: DropoutArgs) {
+    super("AlphaDropout", drop.alphaDropout, args);
   }
 }
 
@@ -166,16 +181,27 @@ export interface MaxPoolOptions {
   ceilMode?: boolean;
 }
 
+const MAX_POOL = ["stride", "padding", "dilation"] as const;
+const AVG_POOL = ["stride", "padding", "ceilMode", "countIncludePad"] as const;
+const DIVIDED = [...AVG_POOL, "divisorOverride"] as const;
+type DividedOptions = AvgPoolOptions & {
+  /** What the sum of a window is divided by, in place of the number of its elements. */
+  divisorOverride?: number;
+};
+type MaxPoolArgs = Args<MaxPoolOptions, typeof MAX_POOL>;
+type AvgPoolArgs = Args<AvgPoolOptions, typeof AVG_POOL>;
+type DividedArgs = Args<DividedOptions, typeof DIVIDED>;
+
 abstract class MaxPool extends Module {
   /** Size of the window. */
   readonly kernelSize: PerDim;
   /** What else the pooling function is called with. */
   readonly options: MaxPoolOptions;
   readonly #pool: typeof pools.maxPool1d;
-  constructor(pool: typeof pools.maxPool1d, kernelSize: PerDim, options: MaxPoolOptions) {
+  constructor(name: string, pool: typeof pools.maxPool1d, kernelSize: PerDim, args: MaxPoolArgs) {
     super();
     this.kernelSize = kernelSize;
-    this.options = options;
+    this.options = parse(signature<MaxPoolOptions>()(name, MAX_POOL, ["ceilMode"]), args);
     this.#pool = pool;
   }
   override forward(input: Tensor): Tensor {
@@ -193,20 +219,20 @@ abstract class MaxPool extends Module {
 
 /** `F.maxPool1d` as a layer. */
 export class MaxPool1d extends MaxPool {
-  constructor(kernelSize: PerDim, options: MaxPoolOptions = {}) {
-    super(pools.maxPool1d, kernelSize, options);
+  constructor(kernelSize: PerDim, ...args: MaxPoolArgs) {
+    super("MaxPool1d", pools.maxPool1d, kernelSize, args);
   }
 }
 /** `F.maxPool2d` as a layer. */
 export class MaxPool2d extends MaxPool {
-  constructor(kernelSize: PerDim, options: MaxPoolOptions = {}) {
-    super(pools.maxPool2d, kernelSize, options);
+  constructor(kernelSize: PerDim, ...args: MaxPoolArgs) {
+    super("MaxPool2d", pools.maxPool2d, kernelSize, args);
   }
 }
 /** `F.maxPool3d` as a layer. */
 export class MaxPool3d extends MaxPool {
-  constructor(kernelSize: PerDim, options: MaxPoolOptions = {}) {
-    super(pools.maxPool3d, kernelSize, options);
+  constructor(kernelSize: PerDim, ...args: MaxPoolArgs) {
+    super("MaxPool3d", pools.maxPool3d, kernelSize, args);
   }
 }
 
@@ -245,20 +271,20 @@ abstract class AvgPool extends Module {
 
 /** `F.avgPool1d` as a layer. */
 export class AvgPool1d extends AvgPool {
-  constructor(kernelSize: PerDim, options: AvgPoolOptions = {}) {
-    super(pools.avgPool1d, kernelSize, options);
+  constructor(kernelSize: PerDim, ...args: AvgPoolArgs) {
+    super(pools.avgPool1d, kernelSize, parse(signature<AvgPoolOptions>()("AvgPool1d", AVG_POOL), args));
   }
 }
 /** `F.avgPool2d` as a layer. */
 export class AvgPool2d extends AvgPool {
-  constructor(kernelSize: PerDim, options: AvgPoolOptions & { divisorOverride?: number } = {}) {
-    super(pools.avgPool2d, kernelSize, options);
+  constructor(kernelSize: PerDim, ...args: DividedArgs) {
+    super(pools.avgPool2d, kernelSize, parse(signature<DividedOptions>()("AvgPool2d", DIVIDED), args));
   }
 }
 /** `F.avgPool3d` as a layer. */
 export class AvgPool3d extends AvgPool {
-  constructor(kernelSize: PerDim, options: AvgPoolOptions & { divisorOverride?: number } = {}) {
-    super(pools.avgPool3d, kernelSize, options);
+  constructor(kernelSize: PerDim, ...args: DividedArgs) {
+    super(pools.avgPool3d, kernelSize, parse(signature<DividedOptions>()("AvgPool3d", DIVIDED), args));
   }
 }
 

@@ -1,5 +1,6 @@
 /** Attention with several heads, and the encoder of the Transformer (Vaswani et al., 2017). */
 
+import { parse, signature, type ArgsOf } from "../args.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
 import { showShape } from "../graph/view.ts";
 import { attentionWeights } from "../ops/composite/attention.ts";
@@ -28,6 +29,19 @@ export interface AttentionCall {
   isCausal?: boolean;
 }
 
+const ATTENTION = signature<{ dropout?: number; bias?: boolean; batchFirst?: boolean } & FactoryOptions>()(
+  "MultiheadAttention",
+  ["dropout", "bias"],
+  ["batchFirst", "device", "dtype"],
+);
+const ATTEND = signature<AttentionCall>()("MultiheadAttention", [
+  "keyPaddingMask",
+  "needWeights",
+  "attnMask",
+  "averageAttnWeights",
+  "isCausal",
+]);
+
 /** Attention of several heads side by side: queries [l, n, e] or with `batchFirst` [n, l, e]; gives `[output, weights or null]`. */
 export class MultiheadAttention extends Module {
   /** Features of queries, keys, values and output. */
@@ -45,12 +59,9 @@ export class MultiheadAttention extends Module {
   /** Projection of the joined heads to the output. */
   readonly outProj: Linear;
 
-  constructor(
-    embedDim: number,
-    numHeads: number,
-    options: { dropout?: number; bias?: boolean; batchFirst?: boolean } & FactoryOptions = {},
-  ) {
+  constructor(embedDim: number, numHeads: number, ...args: ArgsOf<typeof ATTENTION>) {
     super();
+    const options = parse(ATTENTION, args);
     if (embedDim % numHeads !== 0)
       throw new ArgumentError(`MultiheadAttention: embedDim (${embedDim}) must be divisible by numHeads (${numHeads})`);
     this.embedDim = embedDim;
@@ -60,20 +71,24 @@ export class MultiheadAttention extends Module {
     const bias = options.bias ?? true;
     this.inProjWeight = blank([3 * embedDim, embedDim], options);
     this.inProjBias = bias ? blank([3 * embedDim], options) : null;
-    this.outProj = new Linear(embedDim, embedDim, { ...options, bias });
+    this.outProj = new Linear(embedDim, embedDim, {
+      bias,
+      device: options.device ?? null,
+      dtype: options.dtype ?? null,
+    });
     xavierUniform_(this.inProjWeight);
     if (this.inProjBias !== null) constant_(this.inProjBias, 0);
     if (this.outProj.bias !== null) constant_(this.outProj.bias, 0);
   }
 
-  override forward(query: Tensor, key: Tensor, value: Tensor, options: AttentionCall = {}): [Tensor, Tensor | null] {
+  override forward(query: Tensor, key: Tensor, value: Tensor, ...args: ArgsOf<typeof ATTEND>): [Tensor, Tensor | null] {
     const {
       keyPaddingMask = null,
       needWeights = true,
       attnMask = null,
       averageAttnWeights = true,
       isCausal = false,
-    } = options;
+    } = parse(ATTEND, args);
     const batched = query.dim() === 3;
     if ((query.dim() !== 2 && !batched) || query.shape[query.dim() - 1] !== this.embedDim)
       throw new ShapeError(
@@ -133,6 +148,25 @@ export interface EncoderLayerOptions extends FactoryOptions {
   normFirst?: boolean;
 }
 
+const ENCODER_LAYER = signature<EncoderLayerOptions>()("TransformerEncoderLayer", [
+  "dimFeedforward",
+  "dropout",
+  "activation",
+  "layerNormEps",
+  "batchFirst",
+  "normFirst",
+  "device",
+  "dtype",
+]);
+const LAYER_CALL = signature<{ srcMask?: Tensor | null; srcKeyPaddingMask?: Tensor | null; isCausal?: boolean }>()(
+  "TransformerEncoderLayer",
+  ["srcMask", "srcKeyPaddingMask", "isCausal"],
+);
+const ENCODER_CALL = signature<{ mask?: Tensor | null; srcKeyPaddingMask?: Tensor | null; isCausal?: boolean }>()(
+  "TransformerEncoder",
+  ["mask", "srcKeyPaddingMask", "isCausal"],
+);
+
 /** Self-attention and a feed-forward network, each with a residual connection and layer norm. */
 export class TransformerEncoderLayer extends Module {
   /** Attention of the sequence to itself. */
@@ -155,8 +189,9 @@ export class TransformerEncoderLayer extends Module {
   readonly normFirst: boolean;
   readonly #activation: (x: Tensor) => Tensor;
 
-  constructor(dModel: number, nhead: number, options: EncoderLayerOptions = {}) {
+  constructor(dModel: number, nhead: number, ...args: ArgsOf<typeof ENCODER_LAYER>) {
     super();
+    const options = parse(ENCODER_LAYER, args);
     const {
       dimFeedforward = 2048,
       dropout = 0.1,
@@ -181,11 +216,8 @@ export class TransformerEncoderLayer extends Module {
     this.#activation = typeof activation === "function" ? activation : (x) => unary(activation, x);
   }
 
-  override forward(
-    src: Tensor,
-    options: { srcMask?: Tensor | null; srcKeyPaddingMask?: Tensor | null; isCausal?: boolean } = {},
-  ): Tensor {
-    const { srcMask = null, srcKeyPaddingMask = null, isCausal = false } = options;
+  override forward(src: Tensor, ...args: ArgsOf<typeof LAYER_CALL>): Tensor {
+    const { srcMask = null, srcKeyPaddingMask = null, isCausal = false } = parse(LAYER_CALL, args);
     const attend = (x: Tensor): Tensor => {
       const call = { attnMask: srcMask, keyPaddingMask: srcKeyPaddingMask, needWeights: false, isCausal };
       return this.dropout1.forward(this.selfAttn.forward(x, x, x, call)[0]);
@@ -214,11 +246,8 @@ export class TransformerEncoder extends Module {
     this.norm = norm;
   }
 
-  override forward(
-    src: Tensor,
-    options: { mask?: Tensor | null; srcKeyPaddingMask?: Tensor | null; isCausal?: boolean } = {},
-  ): Tensor {
-    const { mask = null, srcKeyPaddingMask = null, isCausal = false } = options;
+  override forward(src: Tensor, ...args: ArgsOf<typeof ENCODER_CALL>): Tensor {
+    const { mask = null, srcKeyPaddingMask = null, isCausal = false } = parse(ENCODER_CALL, args);
     let x = src;
     for (const layer of this.layers) x = layer.forward(x, { srcMask: mask, srcKeyPaddingMask, isCausal });
     return this.norm instanceof LayerNorm ? this.norm.forward(x) : x;

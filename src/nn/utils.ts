@@ -1,5 +1,6 @@
 /** `tg.nn.utils`: what training loops do to parameters and gradients. */
 
+import { describeValue, parse, signature, type ArgsOf } from "../args.ts";
 import { noGrad } from "../autograd/mode.ts";
 import { ArgumentError } from "../errors.ts";
 import { numel } from "../graph/view.ts";
@@ -7,6 +8,8 @@ import { isTensor } from "../ops/apply.ts";
 import { cat, stack } from "../ops/join.ts";
 import type { Tensor } from "../tensor.ts";
 import { tensor } from "../ops/creation.ts";
+
+const CLIP = signature<{ normType?: number }>()("clipGradNorm_", ["normType"]);
 
 function gradients(parameters: Tensor | Iterable<Tensor>): Tensor[] {
   const list = isTensor(parameters) ? [parameters] : [...parameters];
@@ -17,9 +20,11 @@ function gradients(parameters: Tensor | Iterable<Tensor>): Tensor[] {
 export function clipGradNorm_(
   parameters: Tensor | Iterable<Tensor>,
   maxNorm: number,
-  options: { normType?: number } = {},
+  ...args: ArgsOf<typeof CLIP>
 ): Tensor {
-  const { normType = 2 } = options;
+  const { normType = 2 } = parse(CLIP, args);
+  if (typeof maxNorm !== "number")
+    throw new ArgumentError(`clipGradNorm_: maxNorm must be a number, got ${describeValue(maxNorm)}`);
   const list = gradients(parameters);
   if (list.length === 0) return tensor(0);
   return noGrad(() => {

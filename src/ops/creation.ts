@@ -174,6 +174,8 @@ export function constant(backend: Backend, shape: readonly number[], value: numb
 type CreationArgs = readonly (number | readonly number[] | (TensorOptions & { size?: readonly number[] }))[];
 
 function creation(op: string, args: readonly unknown[]): { shape: number[]; options: TensorOptions; dtype: DType } {
+  if (args.length > 0 && args[0] === undefined)
+    throw new ArgumentError(`${op}: the size is undefined; for a scalar write ${op}([])`);
   const { values, options } = splitOptions<TensorOptions & { size?: readonly number[] }>(op, args, [
     "size",
     ...OPTIONS,

@@ -1,5 +1,6 @@
 /** Matrix products in all of PyTorch's rank combinations. */
 
+import type { Backend } from "../backend/backend.ts";
 import { parse, signature, type ArgsOf } from "../args.ts";
 import { needsTape, record } from "../autograd/tape.ts";
 import { promoteTypes } from "../dtype.ts";
@@ -11,20 +12,27 @@ import { applyNode, argOf, checkTensor, commonBackend } from "./apply.ts";
 import { elementwise, recordOperands, wrt } from "./elementwise.ts";
 import { unsafeView } from "./structure.ts";
 
-/**
- * `a @ b` over equal batch dimensions, off the tape: a is [...batch, m, k] and b [...batch, k, n], any strides. Operands are read
- * through their strides, so transposes cost nothing.
- */
-function product(name: string, a: Tensor, b: Tensor, batch: readonly number[]): Tensor {
+/** The device of both operands; fails for two devices, for dtypes that differ and for bool. */
+function checkOperands(name: string, a: Tensor, b: Tensor): Backend {
   const backend = commonBackend(name, [a, b]);
-  const [m, k] = a.shape.slice(-2) as [number, number];
-  const n = b.shape[b.dim() - 1]!;
-  const shape = [...batch, m, n];
   const { dtype } = a;
   if (dtype !== b.dtype)
     throw new DTypeError(`${name}: expected both operands to have the same dtype, but got ${dtype} and ${b.dtype}`);
   if (dtype === "bool")
     throw new DTypeError(`${name}: bool matrices are not supported; convert them with .to("float32")`);
+  return backend;
+}
+
+/**
+ * `a @ b` over equal batch dimensions, off the tape: a is [...batch, m, k] and b [...batch, k, n], any strides. Operands are read
+ * through their strides, so transposes cost nothing.
+ */
+function product(name: string, a: Tensor, b: Tensor, batch: readonly number[]): Tensor {
+  const backend = checkOperands(name, a, b);
+  const [m, k] = a.shape.slice(-2) as [number, number];
+  const n = b.shape[b.dim() - 1]!;
+  const shape = [...batch, m, n];
+  const { dtype } = a;
   if (k === 0 || numel(shape) === 0) return a.newZeros(shape);
   const va = expandView(a.impl, [...batch, m, k]);
   const vb = expandView(b.impl, [...batch, k, n]);
@@ -191,6 +199,7 @@ export function matmul(input: Tensor, ...args: ArgsOf<typeof MATMUL>): Tensor {
     throw new ShapeError(
       `matmul: shapes ${showShape(input.shape)} and ${showShape(other.shape)} cannot be multiplied (inner sizes ${ka} and ${kb} differ)`,
     );
+  checkOperands("matmul", input, other);
   if (ra === 1 && rb === 1) return dot(input, other);
   if (ra === 2 && rb === 1) return mv(input, other);
   if (ra === 1 && rb === 2) return mm(input.unsqueeze(0), other).squeeze(0);

@@ -34,7 +34,7 @@ const DEFAULTS: AdamOptions = {
 export class Adam extends Optimizer<AdamOptions> {
   readonly #decoupled: boolean;
 
-  constructor(params: Parameters<AdamOptions>, options: Partial<AdamOptions> = {}, name = "Adam") {
+  constructor(params: Parameters<AdamOptions>, options: Partial<AdamOptions> | number = {}, name = "Adam") {
     super(name, params, withDefaults(name, name === "AdamW" ? { ...DEFAULTS, weightDecay: 0.01 } : DEFAULTS, options));
     this.#decoupled = name === "AdamW";
   }
@@ -83,7 +83,7 @@ export class Adam extends Optimizer<AdamOptions> {
 
 /** Adam with decoupled weight decay (Loshchilov and Hutter, 2019), `torch.optim.AdamW`. */
 export class AdamW extends Adam {
-  constructor(params: Parameters<AdamOptions>, options: Partial<AdamOptions> = {}) {
+  constructor(params: Parameters<AdamOptions>, options: Partial<AdamOptions> | number = {}) {
     super(params, options, "AdamW");
   }
 }

@@ -47,7 +47,7 @@ export interface RMSpropOptions {
 
 /** RMSprop (Tieleman and Hinton, 2012), `torch.optim.RMSprop`. */
 export class RMSprop extends Optimizer<RMSpropOptions> {
-  constructor(params: Parameters<RMSpropOptions>, options: Partial<RMSpropOptions> = {}) {
+  constructor(params: Parameters<RMSpropOptions>, options: Partial<RMSpropOptions> | number = {}) {
     const defaults = {
       lr: 1e-2,
       alpha: 0.99,
@@ -104,7 +104,7 @@ export interface AdagradOptions {
 
 /** Adagrad (Duchi, Hazan and Singer, 2011), `torch.optim.Adagrad`. */
 export class Adagrad extends Optimizer<AdagradOptions> {
-  constructor(params: Parameters<AdagradOptions>, options: Partial<AdagradOptions> = {}) {
+  constructor(params: Parameters<AdagradOptions>, options: Partial<AdagradOptions> | number = {}) {
     const defaults = { lr: 1e-2, lrDecay: 0, weightDecay: 0, initialAccumulatorValue: 0, eps: 1e-10, maximize: false };
     super("Adagrad", params, withDefaults("Adagrad", defaults, options));
   }
@@ -141,7 +141,7 @@ export interface AdadeltaOptions {
 
 /** Adadelta (Zeiler, 2012), `torch.optim.Adadelta`. */
 export class Adadelta extends Optimizer<AdadeltaOptions> {
-  constructor(params: Parameters<AdadeltaOptions>, options: Partial<AdadeltaOptions> = {}) {
+  constructor(params: Parameters<AdadeltaOptions>, options: Partial<AdadeltaOptions> | number = {}) {
     const defaults = { lr: 1, rho: 0.9, eps: 1e-6, weightDecay: 0, maximize: false };
     super("Adadelta", params, withDefaults("Adadelta", defaults, options));
   }
@@ -179,7 +179,7 @@ export interface AdamaxOptions {
 
 /** Adam with the infinity norm (Kingma and Ba, 2015), `torch.optim.Adamax`. */
 export class Adamax extends Optimizer<AdamaxOptions> {
-  constructor(params: Parameters<AdamaxOptions>, options: Partial<AdamaxOptions> = {}) {
+  constructor(params: Parameters<AdamaxOptions>, options: Partial<AdamaxOptions> | number = {}) {
     const defaults: AdamaxOptions = { lr: 2e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, maximize: false };
     super("Adamax", params, withDefaults("Adamax", defaults, options));
   }
@@ -217,7 +217,7 @@ export interface NAdamOptions {
 
 /** Adam with Nesterov's momentum (Dozat, 2016), `torch.optim.NAdam`. */
 export class NAdam extends Optimizer<NAdamOptions> {
-  constructor(params: Parameters<NAdamOptions>, options: Partial<NAdamOptions> = {}) {
+  constructor(params: Parameters<NAdamOptions>, options: Partial<NAdamOptions> | number = {}) {
     const defaults: NAdamOptions = { lr: 2e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, momentumDecay: 4e-3 };
     super("NAdam", params, withDefaults("NAdam", defaults, options));
   }
@@ -263,7 +263,7 @@ export interface RAdamOptions {
 
 /** Rectified Adam (Liu et al., 2019), `torch.optim.RAdam`. */
 export class RAdam extends Optimizer<RAdamOptions> {
-  constructor(params: Parameters<RAdamOptions>, options: Partial<RAdamOptions> = {}) {
+  constructor(params: Parameters<RAdamOptions>, options: Partial<RAdamOptions> | number = {}) {
     const defaults: RAdamOptions = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0 };
     super("RAdam", params, withDefaults("RAdam", defaults, options));
   }
@@ -307,7 +307,7 @@ export interface RpropOptions {
 
 /** Resilient propagation (Riedmiller and Braun, 1993), `torch.optim.Rprop`. */
 export class Rprop extends Optimizer<RpropOptions> {
-  constructor(params: Parameters<RpropOptions>, options: Partial<RpropOptions> = {}) {
+  constructor(params: Parameters<RpropOptions>, options: Partial<RpropOptions> | number = {}) {
     const defaults: RpropOptions = { lr: 1e-2, etas: [0.5, 1.2], stepSizes: [1e-6, 50], maximize: false };
     super("Rprop", params, withDefaults("Rprop", defaults, options));
   }
@@ -352,7 +352,7 @@ export interface ASGDOptions {
 
 /** Averaged stochastic gradient descent (Polyak and Juditsky, 1992), `torch.optim.ASGD`: the average is `state.get(p).ax`. */
 export class ASGD extends Optimizer<ASGDOptions> {
-  constructor(params: Parameters<ASGDOptions>, options: Partial<ASGDOptions> = {}) {
+  constructor(params: Parameters<ASGDOptions>, options: Partial<ASGDOptions> | number = {}) {
     const defaults = { lr: 1e-2, lambd: 1e-4, alpha: 0.75, t0: 1e6, weightDecay: 0, maximize: false };
     super("ASGD", params, withDefaults("ASGD", defaults, options));
   }

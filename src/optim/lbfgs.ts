@@ -77,7 +77,7 @@ export class LBFGS {
   #iterations = 0;
   #evaluations = 0;
 
-  constructor(params: Iterable<Tensor>, options: Partial<LBFGSOptions> = {}) {
+  constructor(params: Iterable<Tensor>, options: Partial<LBFGSOptions> | number = {}) {
     const list = [...params];
     if (list.length === 0 || !list.every(isTensor))
       throw new ArgumentError("LBFGS: params must be an iterable of tensors, and not empty");

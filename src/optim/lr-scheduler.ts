@@ -1,5 +1,6 @@
 /** `tg.optim.lrScheduler`: learning rates that change from epoch to epoch. */
 
+import { parse, signature, type ArgsOf } from "../args.ts";
 import { ArgumentError } from "../errors.ts";
 
 /** What a scheduler changes: the groups of an optimiser. */
@@ -10,6 +11,58 @@ export interface Scheduled {
     lr: number;
   }[];
 }
+
+const LAMBDA = signature<{ lrLambda: Lambda }>()("LambdaLR", ["lrLambda"]);
+const MULTIPLICATIVE = signature<{ lrLambda: Lambda }>()("MultiplicativeLR", ["lrLambda"]);
+const STEP = signature<{ stepSize: number; gamma?: number }>()("StepLR", ["stepSize", "gamma"]);
+const MULTI_STEP = signature<{ milestones: readonly number[]; gamma?: number }>()("MultiStepLR", [
+  "milestones",
+  "gamma",
+]);
+const EXPONENTIAL = signature<{ gamma: number }>()("ExponentialLR", ["gamma"]);
+const CONSTANT = signature<{ factor?: number; totalIters?: number }>()("ConstantLR", ["factor", "totalIters"]);
+const LINEAR = signature<{ startFactor?: number; endFactor?: number; totalIters?: number }>()("LinearLR", [
+  "startFactor",
+  "endFactor",
+  "totalIters",
+]);
+const POLYNOMIAL = signature<{ totalIters?: number; power?: number }>()("PolynomialLR", ["totalIters", "power"]);
+const COSINE = signature<{ tMax: number; etaMin?: number }>()("CosineAnnealingLR", ["tMax", "etaMin"]);
+const RESTARTS = signature<{ tMult?: number; etaMin?: number }>()("CosineAnnealingWarmRestarts", ["tMult", "etaMin"]);
+const ONE_CYCLE = signature<OneCycleOptions>()("OneCycleLR", [
+  "totalSteps",
+  "epochs",
+  "stepsPerEpoch",
+  "pctStart",
+  "annealStrategy",
+  "cycleMomentum",
+  "baseMomentum",
+  "maxMomentum",
+  "divFactor",
+  "finalDivFactor",
+  "threePhase",
+]);
+const CYCLIC = signature<CyclicOptions>()("CyclicLR", [
+  "stepSizeUp",
+  "stepSizeDown",
+  "mode",
+  "gamma",
+  "scaleFn",
+  "scaleMode",
+  "cycleMomentum",
+  "baseMomentum",
+  "maxMomentum",
+]);
+const PLATEAU = signature<PlateauOptions>()("ReduceLROnPlateau", [
+  "mode",
+  "factor",
+  "patience",
+  "threshold",
+  "thresholdMode",
+  "cooldown",
+  "minLr",
+  "eps",
+]);
 
 type Group = { lr: number; initialLr?: number; momentum?: number; betas?: readonly [number, number] };
 
@@ -76,6 +129,8 @@ export abstract class LRScheduler {
 export type Lambda = ((epoch: number) => number) | readonly ((epoch: number) => number)[];
 
 function lambdas(name: string, given: Lambda, groups: number): ((epoch: number) => number)[] {
+  if (typeof given !== "function" && !Array.isArray(given))
+    throw new ArgumentError(`${name}: lrLambda must be a function of the epoch, or an array of them`);
   const list = typeof given === "function" ? new Array<(epoch: number) => number>(groups).fill(given) : [...given];
   if (list.length !== groups) throw new ArgumentError(`${name}: expected ${groups} functions, got ${list.length}`);
   return list;
@@ -84,9 +139,9 @@ function lambdas(name: string, given: Lambda, groups: number): ((epoch: number) 
 /** The base rate times a function of the epoch. */
 export class LambdaLR extends LRScheduler {
   readonly #lambdas: readonly ((epoch: number) => number)[];
-  constructor(optimizer: Scheduled, lrLambda: Lambda) {
+  constructor(optimizer: Scheduled, ...args: ArgsOf<typeof LAMBDA>) {
     super(optimizer);
-    this.#lambdas = lambdas("LambdaLR", lrLambda, this.groups.length);
+    this.#lambdas = lambdas("LambdaLR", parse(LAMBDA, args).lrLambda, this.groups.length);
     this.step();
   }
   protected override rate(_: number, base: number, group: number): number {
@@ -97,9 +152,9 @@ export class LambdaLR extends LRScheduler {
 /** The rate times a function of the epoch, again and again. */
 export class MultiplicativeLR extends LRScheduler {
   readonly #lambdas: readonly ((epoch: number) => number)[];
-  constructor(optimizer: Scheduled, lrLambda: Lambda) {
+  constructor(optimizer: Scheduled, ...args: ArgsOf<typeof MULTIPLICATIVE>) {
     super(optimizer);
-    this.#lambdas = lambdas("MultiplicativeLR", lrLambda, this.groups.length);
+    this.#lambdas = lambdas("MultiplicativeLR", parse(MULTIPLICATIVE, args).lrLambda, this.groups.length);
     this.step();
   }
   protected override rate(lr: number, _: number, group: number): number {
@@ -113,8 +168,10 @@ export class StepLR extends LRScheduler {
   stepSize: number;
   /** What the rate is multiplied by at each change. Default: 0.1. */
   gamma: number;
-  constructor(optimizer: Scheduled, stepSize: number, gamma = 0.1) {
+  constructor(optimizer: Scheduled, ...args: ArgsOf<typeof STEP>) {
     super(optimizer);
+    const { stepSize, gamma = 0.1 } = parse(STEP, args);
+    if (!(stepSize > 0)) throw new ArgumentError(`StepLR: stepSize must be above 0, got ${String(stepSize)}`);
     this.stepSize = stepSize;
     this.gamma = gamma;
     this.step();
@@ -130,8 +187,10 @@ export class MultiStepLR extends LRScheduler {
   milestones: number[];
   /** What the rate is multiplied by at each milestone. Default: 0.1. */
   gamma: number;
-  constructor(optimizer: Scheduled, milestones: readonly number[], gamma = 0.1) {
+  constructor(optimizer: Scheduled, ...args: ArgsOf<typeof MULTI_STEP>) {
     super(optimizer);
+    const { milestones, gamma = 0.1 } = parse(MULTI_STEP, args);
+    if (!Array.isArray(milestones)) throw new ArgumentError("MultiStepLR: milestones must be an array of epochs");
     this.milestones = [...milestones];
     this.gamma = gamma;
     this.step();
@@ -145,8 +204,10 @@ export class MultiStepLR extends LRScheduler {
 export class ExponentialLR extends LRScheduler {
   /** What the rate is multiplied by each epoch. */
   gamma: number;
-  constructor(optimizer: Scheduled, gamma: number) {
+  constructor(optimizer: Scheduled, ...args: ArgsOf<typeof EXPONENTIAL>) {
     super(optimizer);
+    const { gamma } = parse(EXPONENTIAL, args);
+    if (typeof gamma !== "number") throw new ArgumentError("ExponentialLR: give gamma, a number");
     this.gamma = gamma;
     this.step();
   }
@@ -161,8 +222,9 @@ export class ConstantLR extends LRScheduler {
   factor: number;
   /** Epoch at which the full rate comes back. Default: 5. */
   totalIters: number;
-  constructor(optimizer: Scheduled, { factor = 1 / 3, totalIters = 5 }: { factor?: number; totalIters?: number } = {}) {
+  constructor(optimizer: Scheduled, ...args: ArgsOf<typeof CONSTANT>) {
     super(optimizer);
+    const { factor = 1 / 3, totalIters = 5 } = parse(CONSTANT, args);
     this.factor = factor;
     this.totalIters = totalIters;
     this.step();
@@ -181,15 +243,9 @@ export class LinearLR extends LRScheduler {
   endFactor: number;
   /** Epochs from the first factor to the last. Default: 5. */
   totalIters: number;
-  constructor(
-    optimizer: Scheduled,
-    {
-      startFactor = 1 / 3,
-      endFactor = 1,
-      totalIters = 5,
-    }: { startFactor?: number; endFactor?: number; totalIters?: number } = {},
-  ) {
+  constructor(optimizer: Scheduled, ...args: ArgsOf<typeof LINEAR>) {
     super(optimizer);
+    const { startFactor = 1 / 3, endFactor = 1, totalIters = 5 } = parse(LINEAR, args);
     if (!(startFactor > 0 && startFactor <= 1))
       throw new ArgumentError(`LinearLR: startFactor must be above 0 and at most 1, got ${startFactor}`);
     this.startFactor = startFactor;
@@ -212,8 +268,9 @@ export class PolynomialLR extends LRScheduler {
   totalIters: number;
   /** Power of the share of epochs left; 1 is a straight line. Default: 1. */
   power: number;
-  constructor(optimizer: Scheduled, { totalIters = 5, power = 1 }: { totalIters?: number; power?: number } = {}) {
+  constructor(optimizer: Scheduled, ...args: ArgsOf<typeof POLYNOMIAL>) {
     super(optimizer);
+    const { totalIters = 5, power = 1 } = parse(POLYNOMIAL, args);
     this.totalIters = totalIters;
     this.power = power;
     this.step();
@@ -231,8 +288,10 @@ export class CosineAnnealingLR extends LRScheduler {
   tMax: number;
   /** Lowest learning rate. Default: 0. */
   etaMin: number;
-  constructor(optimizer: Scheduled, tMax: number, etaMin = 0) {
+  constructor(optimizer: Scheduled, ...args: ArgsOf<typeof COSINE>) {
     super(optimizer);
+    const { tMax, etaMin = 0 } = parse(COSINE, args);
+    if (typeof tMax !== "number") throw new ArgumentError("CosineAnnealingLR: give tMax, a number of epochs");
     this.tMax = tMax;
     this.etaMin = etaMin;
     this.step();
@@ -257,8 +316,9 @@ export class CosineAnnealingWarmRestarts extends LRScheduler {
   tMult: number;
   /** Lowest learning rate. Default: 0. */
   etaMin: number;
-  constructor(optimizer: Scheduled, t0: number, { tMult = 1, etaMin = 0 }: { tMult?: number; etaMin?: number } = {}) {
+  constructor(optimizer: Scheduled, t0: number, ...args: ArgsOf<typeof RESTARTS>) {
     super(optimizer);
+    const { tMult = 1, etaMin = 0 } = parse(RESTARTS, args);
     if (!Number.isInteger(t0) || t0 < 1 || !Number.isInteger(tMult) || tMult < 1)
       throw new ArgumentError(
         `CosineAnnealingWarmRestarts: t0 and tMult must be positive integers, got ${t0} and ${tMult}`,
@@ -332,8 +392,9 @@ export class OneCycleLR extends LRScheduler {
   readonly #anneal: (from: number, to: number, share: number) => number;
   readonly #cycles: boolean;
 
-  constructor(optimizer: Scheduled, maxLr: number | readonly number[], options: OneCycleOptions = {}) {
+  constructor(optimizer: Scheduled, maxLr: number | readonly number[], ...args: ArgsOf<typeof ONE_CYCLE>) {
     super(optimizer);
+    const options = parse(ONE_CYCLE, args);
     const { epochs = 0, stepsPerEpoch = 0, pctStart = 0.3, annealStrategy = "cos", cycleMomentum = true } = options;
     const {
       baseMomentum = 0.85,
@@ -428,9 +489,10 @@ export class CyclicLR extends LRScheduler {
     optimizer: Scheduled,
     baseLr: number | readonly number[],
     maxLr: number | readonly number[],
-    options: CyclicOptions = {},
+    ...args: ArgsOf<typeof CYCLIC>
   ) {
     super(optimizer);
+    const options = parse(CYCLIC, args);
     const { stepSizeUp = 2000, stepSizeDown = null, mode = "triangular", gamma = 1, scaleFn = null } = options;
     const { cycleMomentum = true, baseMomentum = 0.8, maxMomentum = 0.9 } = options;
     if (!["triangular", "triangular2", "exp_range"].includes(mode) && scaleFn === null)
@@ -505,7 +567,8 @@ export class ReduceLROnPlateau {
   lastEpoch = 0;
   readonly #options: Required<Omit<PlateauOptions, "minLr">> & { minLr: readonly number[] };
 
-  constructor(optimizer: Scheduled, options: PlateauOptions = {}) {
+  constructor(optimizer: Scheduled, ...args: ArgsOf<typeof PLATEAU>) {
+    if (!Array.isArray(optimizer?.paramGroups)) throw new ArgumentError("ReduceLROnPlateau: give an optimiser first");
     const {
       mode = "min",
       factor = 0.1,
@@ -515,7 +578,7 @@ export class ReduceLROnPlateau {
       cooldown = 0,
       minLr = 0,
       eps = 1e-8,
-    } = options;
+    } = parse(PLATEAU, args);
     if (!(factor < 1)) throw new ArgumentError(`ReduceLROnPlateau: factor should be below 1, got ${factor}`);
     if (mode !== "min" && mode !== "max")
       throw new ArgumentError(`ReduceLROnPlateau: mode must be "min" or "max", got "${String(mode)}"`);

@@ -1,6 +1,6 @@
 /** Stochastic gradient descent. */
 
-import { applyOptions } from "../args.ts";
+import { applyOptions, describeValue, isOptions } from "../args.ts";
 import { ArgumentError } from "../errors.ts";
 import type { Tensor } from "../tensor.ts";
 import { checkRange, Optimizer, type ParamGroup, type Parameters, type ParamState } from "./optimizer.ts";
@@ -23,17 +23,22 @@ export interface SGDOptions {
 
 const DEFAULTS: SGDOptions = { lr: 1e-3, momentum: 0, dampening: 0, weightDecay: 0, nesterov: false, maximize: false };
 
-/** Options by name over the defaults; an unknown name is an error. */
-export function withDefaults<O extends object>(name: string, defaults: O, options: Partial<O>): O {
+/** Options by name over the defaults; a number alone is the learning rate. An unknown name is an error. */
+export function withDefaults<O extends object>(name: string, defaults: O, options: Partial<O> | number): O {
   const given: Record<string, unknown> = {};
-  applyOptions(name, Object.keys(defaults), {}, options, given);
+  const named: unknown = typeof options === "number" ? { lr: options } : options;
+  if (!isOptions(named))
+    throw new ArgumentError(
+      `${name}: expected the options by name, such as { lr: 0.01 }, got ${describeValue(named)} behind the parameters`,
+    );
+  applyOptions(name, Object.keys(defaults), {}, named, given);
   return { ...defaults, ...(given as Partial<O>) };
 }
 
 /** Stochastic gradient descent with momentum (`torch.optim.SGD`): `new optim.SGD(params, { lr: 0.1, momentum: 0.9 })`. */
 export class SGD extends Optimizer<SGDOptions> {
   constructor(params: Parameters<SGDOptions>, options: Partial<SGDOptions> | number = {}) {
-    super("SGD", params, withDefaults("SGD", DEFAULTS, typeof options === "number" ? { lr: options } : options));
+    super("SGD", params, withDefaults("SGD", DEFAULTS, options));
   }
 
   protected override check(group: ParamGroup<SGDOptions>): void {
