@@ -151,6 +151,7 @@ export {
   type Dims,
   type ValuesIndices,
 } from "./ops/reduce.ts";
+export { multinomial } from "./ops/multinomial.ts";
 export { polygamma } from "./ops/polygamma.ts";
 export { round } from "./ops/round.ts";
 export { cumprod, cumsum, tril, triu } from "./ops/scan.ts";
@@ -282,7 +283,7 @@ export {
   tensorSplit,
   vsplit,
 } from "./ops/movement.ts";
-export { combinations, trilIndices, triuIndices } from "./ops/triangle.ts";
+export { combinations, trilIndices, triuIndices, vander } from "./ops/triangle.ts";
 export { addbmm, addr, cross, inner, kron, tensordot } from "./ops/products.ts";
 export { einsum } from "./ops/einsum.ts";
 export {
@@ -320,4 +321,5 @@ export * as nn from "./nn/index.ts";
 export * as F from "./nn/functional.ts";
 export * as optim from "./optim/index.ts";
 export * as data from "./data/index.ts";
+export { fromImage, toImageData, type FromImageOptions, type ImageSource, type Pixels } from "./image.ts";
 export * as io from "./io/index.ts";

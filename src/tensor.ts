@@ -20,6 +20,7 @@ import { checkTensor, convertCopy, isTensor } from "./ops/apply.ts";
 import * as compare from "./ops/compare.ts";
 import type { Operand } from "./ops/elementwise.ts";
 import * as joins from "./ops/join.ts";
+import { multinomial } from "./ops/multinomial.ts";
 import * as movement from "./ops/movement.ts";
 import * as reduce from "./ops/reduce.ts";
 import * as structure from "./ops/structure.ts";
@@ -31,6 +32,7 @@ export type TensorData = Float32Array | Float64Array | Int32Array | Uint8Array;
 /** What `toArray()` gives: nested arrays of numbers or booleans (for a zero-dimensional tensor, the value itself). */
 export type NestedValues = (number | boolean | NestedValues)[];
 
+type Tail<A extends readonly unknown[]> = A extends readonly [unknown, ...infer R] ? R : never;
 type Extreme = { dim: number; keepdim?: boolean };
 
 const BACKWARD = signature<{
@@ -195,6 +197,11 @@ export class Tensor extends StatisticsMethods {
   bernoulli_(p = 0.5): this {
     const like = isFloat(this.dtype) ? this.detach() : this.detach().to("float32");
     return this.#overwrite("BernoulliBackward2", () => random.bernoulli(like, p).to(this.dtype));
+  }
+
+  /** `multinomial(this, numSamples, replacement)`: indices drawn by weight. */
+  multinomial(...args: Tail<Parameters<typeof multinomial>>): Tensor {
+    return multinomial(this, ...args);
   }
 
   #overwrite(name: string, values: () => Tensor): this {

@@ -2,7 +2,7 @@
 
 import { Impl, Storage, wrap } from "../base.ts";
 import { category, type DType } from "../dtype.ts";
-import { AutogradError, DTypeError, ShapeError } from "../errors.ts";
+import { AutogradError, DTypeError, ShapeError, TapegradError } from "../errors.ts";
 import { coversWhole, Node, type UpdateOp } from "../graph/node.ts";
 import { recordNode } from "../graph/runtime.ts";
 import { checkEscape } from "../graph/trace.ts";
@@ -19,7 +19,12 @@ import { attach, currentGradFn, edgeOf, GradFn, metaOf, type Edge } from "./tape
 export function inPlace(name: string, self: Tensor, compute: (before: Tensor) => Tensor): Tensor {
   checkWritable(name, self);
   const before = frozen(self);
-  const value = compute(before);
+  let value: Tensor;
+  try {
+    value = compute(before);
+  } catch (error) {
+    throw calledAs(name, error);
+  }
   assign(name, self, value);
   // Off the tape, nobody can reach these two any more: the next write may go over their memory.
   if (value.gradFn === null) {
@@ -208,4 +213,11 @@ function rebase(base: Tensor, fn: GradFn, replay: (base: Tensor) => Tensor): voi
     },
   });
   attach(base, copySlices, 0);
+}
+
+/** The error of an operation in the name of the one that was called, which makes use of it: `add: ...` becomes `add_: ...`. */
+function calledAs(name: string, error: unknown): unknown {
+  if (error instanceof TapegradError && name.endsWith("_"))
+    error.message = error.message.replace(/^[a-zA-Z]\w*: /, () => `${name}: `);
+  return error;
 }

@@ -12,6 +12,7 @@ import { gradFn } from "./grad-fn.ts";
 import { gradchecks } from "./gradcheck.ts";
 import { halfPrecision } from "./half.ts";
 import { higherOrder } from "./higher-order.ts";
+import { drawing, images } from "./images.ts";
 import { inplace } from "./inplace.ts";
 import { memory } from "./memory.ts";
 import { models } from "./models.ts";
@@ -40,5 +41,7 @@ export const suites: readonly PortableSuite[] = [
   memory,
   anomalies,
   snapshots,
+  images,
+  drawing,
   ...models,
 ];

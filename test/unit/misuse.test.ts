@@ -358,4 +358,25 @@ describe("messages name the call", () => {
     fails(() => tg.ones(2, 3).copy_(tg.ones(0, 3)), /^copy_: /, tg.ShapeError);
     expect(tg.zeros(2, 3).copy_(tg.ones(2, 1)).sum().itemSync()).toBe(6);
   });
+
+  it("of functions in place", () => {
+    const square = tg.ones(2, 2);
+    fails(() => square.add_(tg.ones(3)), /^add_: cannot broadcast/, tg.ShapeError);
+    fails(() => square.clamp_(tg.ones(3)), /^clamp_: cannot broadcast/, tg.ShapeError);
+    fails(() => square.bitwiseAnd_(square), /^bitwiseAnd_: expected integer or bool/, tg.DTypeError);
+    fails(
+      () => square.scatterAdd_(0, square.int(), untyped(3)),
+      /^scatterAdd_: src must be a Tensor/,
+      tg.ArgumentError,
+    );
+    fails(
+      () => tg.F.batchNorm(square, untyped(3), untyped(3)),
+      /^batchNorm: runningMean must be a Tensor/,
+      tg.ArgumentError,
+    );
+  });
+
+  it("vander is exported", () => {
+    expect(tg.vander(tg.tensor([2, 3]), 3).toArraySync().length).toBe(2);
+  });
 });

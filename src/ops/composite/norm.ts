@@ -70,7 +70,7 @@ function standardize(
 
 function checkChannels(op: string, channels: number, named: Readonly<Record<string, Tensor | null>>): void {
   for (const [what, p] of Object.entries(named))
-    if (p !== null && (p.dim() !== 1 || p.shape[0] !== channels))
+    if (p !== null && (checkTensor(op, what, p).dim() !== 1 || p.shape[0] !== channels))
       throw new ShapeError(
         `${op}: ${what} should have ${channels} elements, one a channel, not shape ${showShape(p.shape)}`,
       );
