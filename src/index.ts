@@ -321,5 +321,6 @@ export * as nn from "./nn/index.ts";
 export * as F from "./nn/functional.ts";
 export * as optim from "./optim/index.ts";
 export * as data from "./data/index.ts";
+export { compareDevices, warmup, type DeviceComparison, type DeviceDifference } from "./compare.ts";
 export { fromImage, toImageData, type FromImageOptions, type ImageSource, type Pixels } from "./image.ts";
 export * as io from "./io/index.ts";

@@ -4,6 +4,7 @@ import type { PortableSuite } from "../support/portable.ts";
 import { anomalies } from "./anomaly.ts";
 import { backward } from "./backward.ts";
 import { checkpoints, savedHooks } from "./checkpoint.ts";
+import { comparing } from "./compare.ts";
 import { conformance } from "./conformance.ts";
 import { customFunction } from "./custom-function.ts";
 import { environment } from "./environment.ts";
@@ -43,5 +44,6 @@ export const suites: readonly PortableSuite[] = [
   snapshots,
   images,
   drawing,
+  comparing,
   ...models,
 ];
