@@ -274,7 +274,14 @@ export const UNARY = {
   ceil: { result: "same", cost: 1, lower: rounding("ceil"), saves: "nothing", grad: flat, noBool: true },
   round: { result: "same", cost: 1, lower: rounding("round"), saves: "nothing", grad: flat, noBool: true },
   trunc: { result: "same", cost: 1, lower: rounding("trunc"), saves: "nothing", grad: flat, noBool: true },
-  frac: { result: "same", cost: 2, lower: (b, x) => b.sub(x, b.un("trunc", x)), saves: "nothing", grad: (g) => g },
+  frac: {
+    result: "same",
+    noBool: true,
+    cost: 2,
+    lower: (b, x) => b.sub(x, b.un("trunc", x)),
+    saves: "nothing",
+    grad: (g) => g,
+  },
   deg2rad: {
     result: "float",
     cost: 1,

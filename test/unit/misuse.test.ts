@@ -376,6 +376,29 @@ describe("messages name the call", () => {
     );
   });
 
+  it("of losses whose shapes do not fit", () => {
+    const names = [
+      "mseLoss",
+      "l1Loss",
+      "smoothL1Loss",
+      "huberLoss",
+      "klDiv",
+      "poissonNllLoss",
+      "softMarginLoss",
+    ] as const;
+    const losses = tg.F as unknown as Record<string, (input: Tensor, target: Tensor) => Tensor>;
+    for (const name of [...names, "hingeEmbeddingLoss", "multilabelSoftMarginLoss"])
+      fails(
+        () => losses[name]!(tg.ones(2, 2), tg.ones(3, 5)),
+        new RegExp(`^${name}: cannot broadcast \\[2, 2\\] with \\[3, 5\\]`),
+        tg.ShapeError,
+      );
+  });
+
+  it("of frac of bool, at the call", () => {
+    fails(() => tg.frac(tg.ones(2).bool()), /^frac: bool tensors are not supported/, tg.DTypeError);
+  });
+
   it("vander is exported", () => {
     expect(tg.vander(tg.tensor([2, 3]), 3).toArraySync().length).toBe(2);
   });

@@ -4,7 +4,7 @@ import { describeValue, parse, signature, type ArgsOf } from "../../args.ts";
 import { record } from "../../autograd/tape.ts";
 import { isFloat } from "../../dtype.ts";
 import { ArgumentError, DTypeError, IndexError, ShapeError } from "../../errors.ts";
-import { sameShape, showShape } from "../../graph/view.ts";
+import { broadcastShapes, sameShape, showShape } from "../../graph/view.ts";
 import type { Tensor } from "../../tensor.ts";
 import { checkTensor } from "../apply.ts";
 import { gatherFor, hostValueWhere } from "../indexing.ts";
@@ -25,6 +25,7 @@ const MSE = signature<{ target: Tensor; reduction?: Reduction }>()("mseLoss", ["
 export function mseLoss(input: Tensor, ...args: ArgsOf<typeof MSE>): Tensor {
   const { target, reduction: given = "mean" } = parse(MSE, args, input);
   checkTensor("mseLoss", "target", target);
+  broadcastShapes("mseLoss", input.shape, target.shape);
   const reduction = checkReduction("mseLoss", given);
   const squares = input.detach().sub(target.detach()).square();
   const count = squares.numel();

@@ -27,6 +27,7 @@ const L1 = signature<Paired>()("l1Loss", ["target"], ["reduction"]);
 export function l1Loss(input: Tensor, ...args: ArgsOf<typeof L1>): Tensor {
   const { target, reduction } = parse(L1, args);
   checkTensor("l1Loss", "target", target);
+  broadcastShapes("l1Loss", input.shape, target.shape);
   return reduced("l1Loss", input.sub(target).abs(), reduction);
 }
 
@@ -36,6 +37,7 @@ const SMOOTH_L1 = signature<Paired & { beta?: number }>()("smoothL1Loss", ["targ
 export function smoothL1Loss(input: Tensor, ...args: ArgsOf<typeof SMOOTH_L1>): Tensor {
   const { target, reduction, beta = 1 } = parse(SMOOTH_L1, args);
   checkTensor("smoothL1Loss", "target", target);
+  broadcastShapes("smoothL1Loss", input.shape, target.shape);
   if (!(beta >= 0)) throw new ArgumentError(`smoothL1Loss: does not support negative values for beta, got ${beta}`);
   const d = input.sub(target);
   const size = d.abs();
@@ -50,6 +52,7 @@ const HUBER = signature<Paired & { delta?: number }>()("huberLoss", ["target"], 
 export function huberLoss(input: Tensor, ...args: ArgsOf<typeof HUBER>): Tensor {
   const { target, reduction, delta = 1 } = parse(HUBER, args);
   checkTensor("huberLoss", "target", target);
+  broadcastShapes("huberLoss", input.shape, target.shape);
   if (!(delta > 0)) throw new ArgumentError(`huberLoss: does not support non-positive values for delta, got ${delta}`);
   const d = input.sub(target);
   const size = d.abs();
@@ -113,6 +116,7 @@ const KL_DIV = signature<{ target: Tensor; reduction?: Reduction | "batchmean"; 
 export function klDiv(input: Tensor, ...args: ArgsOf<typeof KL_DIV>): Tensor {
   const { target, reduction = "mean", logTarget = false } = parse(KL_DIV, args);
   checkTensor("klDiv", "target", target);
+  broadcastShapes("klDiv", input.shape, target.shape);
   const each = logTarget ? target.exp().mul(target.sub(input)) : target.xlogy(target).sub(target.mul(input));
   if (reduction === "batchmean") return input.dim() === 0 ? each.sum() : each.sum().div(input.shape[0]!);
   return reduced("klDiv", each, reduction);
@@ -128,6 +132,7 @@ const POISSON = signature<Paired & { logInput?: boolean; full?: boolean; eps?: n
 export function poissonNllLoss(input: Tensor, ...args: ArgsOf<typeof POISSON>): Tensor {
   const { target, logInput = true, full = false, eps = 1e-8, reduction } = parse(POISSON, args);
   checkTensor("poissonNllLoss", "target", target);
+  broadcastShapes("poissonNllLoss", input.shape, target.shape);
   let each = logInput ? input.exp().sub(target.mul(input)) : input.sub(target.mul(input.add(eps).log()));
   if (full) {
     const stirling = target
@@ -177,6 +182,7 @@ const HINGE = signature<Paired & { margin?: number }>()("hingeEmbeddingLoss", ["
 export function hingeEmbeddingLoss(input: Tensor, ...args: ArgsOf<typeof HINGE>): Tensor {
   const { target, margin = 1, reduction } = parse(HINGE, args);
   checkTensor("hingeEmbeddingLoss", "target", target);
+  broadcastShapes("hingeEmbeddingLoss", input.shape, target.shape);
   const far = input.neg().add(margin).clampMin(0).maskedFill(target.eq(1), 0);
   const near = input.maskedFill(target.eq(-1), 0);
   return reduced("hingeEmbeddingLoss", far.add(near), reduction);
@@ -273,6 +279,7 @@ const SOFT_MARGIN = signature<Paired>()("softMarginLoss", ["target"], ["reductio
 export function softMarginLoss(input: Tensor, ...args: ArgsOf<typeof SOFT_MARGIN>): Tensor {
   const { target, reduction } = parse(SOFT_MARGIN, args);
   checkTensor("softMarginLoss", "target", target);
+  broadcastShapes("softMarginLoss", input.shape, target.shape);
   return reduced("softMarginLoss", logsigmoid(target.mul(input)).neg(), reduction);
 }
 
@@ -314,6 +321,7 @@ const MULTILABEL_SOFT = signature<Paired & { weight?: Tensor | null }>()(
 export function multilabelSoftMarginLoss(input: Tensor, ...args: ArgsOf<typeof MULTILABEL_SOFT>): Tensor {
   const { target, weight = null, reduction } = parse(MULTILABEL_SOFT, args);
   checkTensor("multilabelSoftMarginLoss", "target", target);
+  broadcastShapes("multilabelSoftMarginLoss", input.shape, target.shape);
   const each = target
     .mul(logsigmoid(input))
     .add(target.neg().add(1).mul(logsigmoid(input.neg())))
