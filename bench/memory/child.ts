@@ -1,11 +1,12 @@
 /**
- * One loop of the memory report, in a process of its own: `child.ts <library> <loop> <device> <steps> <seconds>`. Prints one line of JSON.
+ * One loop of the memory report, in a process of its own (with `--expose-gc`): `child.ts <library> <loop> <device> <steps> <seconds>`. Prints
+ * one line of JSON.
  */
 
 import * as tg from "#tapegrad";
 import { NullBackend } from "../../src/backend/null.ts";
 import type { Call, DeviceBuffer, ReadRequest, ReadResult } from "../../src/backend/backend.ts";
-import { setBackend, setDefaultBackend } from "../../src/graph/devices.ts";
+import { endBackend, setBackend, setDefaultBackend } from "../../src/graph/devices.ts";
 import type { DType, HostArray } from "../../src/dtype.ts";
 import { draw } from "../support/random.ts";
 import { loadJax, loadTfWasm } from "../support/peers.ts";
@@ -13,7 +14,7 @@ import { initTapegrad } from "../subjects/all.ts";
 import { startJax } from "../training/jax.ts";
 import { mlp, startOf, type Stepper } from "../training/model.ts";
 import { startTfjs } from "../training/tfjs.ts";
-import { LOOPS, PARAMETER_BYTES, type Awaits } from "./loops.ts";
+import { LOOPS, type Awaits } from "./loops.ts";
 
 /** What a loop leaves behind. */
 export interface MemoryOutcome {
@@ -25,13 +26,17 @@ export interface MemoryOutcome {
   /** Bytes that the library counts as in use (its own figures), after step 20 and at the end. */
   readonly live20: number | null;
   readonly live: number | null;
+  readonly cached20: number | null;
   readonly cached: number | null;
   readonly pooled: number | null;
+  /** The most that live, cached and pooled bytes were together. */
   readonly peak: number | null;
   /** Tensors in use after step 20 and at the end, where the library counts them. */
   readonly tensors20: number | null;
   readonly tensors: number | null;
-  /** What liveness needs at least, double-buffered parameters included (training loops). */
+  /** Handles that the loop kept. */
+  readonly kept: number;
+  /** What liveness needs at least, two buffers for each parameter included. */
   readonly least: number | null;
   /** WebAssembly memory, which never shrinks. */
   readonly wasm20: number;
@@ -40,6 +45,9 @@ export interface MemoryOutcome {
   readonly rss0: number;
   readonly rss20: number;
   readonly rss: number;
+  /** JavaScript's heap, after a collection, after step 20 and at the end. */
+  readonly heap20: number;
+  readonly heap: number;
   readonly failure: string | null;
 }
 
@@ -68,6 +76,12 @@ Object.assign(WebAssembly, {
     return result;
   },
 });
+/** Bytes of the JavaScript heap that are reachable. */
+function heapBytes(): number {
+  globalThis.gc?.();
+  return process.memoryUsage().heapUsed;
+}
+
 const wasmBytes = (): number => memories.reduce((sum, m) => sum + m.buffer.byteLength, 0);
 
 interface Figures {
@@ -87,12 +101,13 @@ async function runLoop(
   seconds: number,
   step: (i: number) => { read(): Promise<unknown> },
   figures: () => Figures,
-): Promise<Omit<MemoryOutcome, "library" | "loop" | "device" | "least" | "failure">> {
+): Promise<Omit<MemoryOutcome, "library" | "loop" | "device" | "least" | "kept" | "failure">> {
   const rss0 = process.memoryUsage.rss();
   const begin = performance.now();
   let at20 = NOTHING;
   let rss20 = 0;
   let wasm20 = 0;
+  let heap20 = 0;
   let done = 0;
   while (done < steps && (performance.now() - begin) / 1e3 < seconds) {
     const { read } = step(done++);
@@ -100,6 +115,7 @@ async function runLoop(
     if (done === WARM_STEPS) {
       at20 = figures();
       rss20 = process.memoryUsage.rss();
+      heap20 = heapBytes();
       wasm20 = wasmBytes();
     }
   }
@@ -110,6 +126,7 @@ async function runLoop(
     seconds: elapsed,
     live20: at20.live,
     live: end.live,
+    cached20: at20.cached,
     cached: end.cached,
     pooled: end.pooled,
     peak: end.peak,
@@ -120,18 +137,34 @@ async function runLoop(
     rss0,
     rss20,
     rss: process.memoryUsage.rss(),
+    heap20,
+    heap: heapBytes(),
   };
 }
 
-/** A null backend that notes when each buffer is first and last needed. */
+/**
+ * A null backend that notes when each buffer is first and last needed: the least is what they take together at the worst moment, each from its first to
+ * its last use. A parameter's last version counts as needed until the next step, since what was computed from it may still be asked for.
+ */
 class Tracing extends NullBackend {
   readonly #first = new Map<DeviceBuffer, number>();
   readonly #last = new Map<DeviceBuffer, number>();
+  readonly #parameters = new Set<DeviceBuffer>();
   time = 0;
 
   #use(buffer: DeviceBuffer): void {
     if (!this.#first.has(buffer)) this.#first.set(buffer, this.time);
     this.#last.set(buffer, this.time);
+  }
+
+  /** Says that a buffer has values of parameters. */
+  noteParameter(buffer: DeviceBuffer | null): void {
+    if (buffer !== null) this.#parameters.add(buffer);
+  }
+
+  override release(buffer: DeviceBuffer): void {
+    if (this.#parameters.has(buffer)) this.#last.set(buffer, this.time);
+    super.release(buffer);
   }
 
   override upload(buffer: DeviceBuffer, dtype: DType, data: HostArray): void {
@@ -174,35 +207,35 @@ class Tracing extends NullBackend {
   }
 }
 
+/** Steps of the run on the null backend, and from where on it counts: whole rounds of a loop that waits each 100 steps. */
+const NULL_STEPS = 400;
+const NULL_FROM = 200;
+
 async function leastBytes(id: string): Promise<number> {
   const loop = LOOPS.find((l) => l.id === id)!;
   const backend = new Tracing();
   setBackend(backend);
   setDefaultBackend(backend);
-  const step = loop.start(tg);
+  const { step, parameters } = loop.start(tg);
   let from = 0;
-  for (let i = 0; i < 40; i++) {
-    if (i === WARM_STEPS) from = backend.time + 1;
+  for (let i = 0; i < NULL_STEPS; i++) {
+    if (i === NULL_FROM) from = backend.time + 1;
     const value = step(i);
-    if (loop.awaits === "each step") await value.data();
+    for (const p of parameters) backend.noteParameter(p.impl.storage.node.buffer);
+    if (loop.awaits === "each step" || (loop.awaits === "each 100" && i % 100 === 99)) await value.data();
   }
-  return backend.leastPeak(from) + (id.startsWith("train") || id === "keep-losses" ? PARAMETER_BYTES : 0);
+  endBackend(backend);
+  return backend.leastPeak(from);
 }
 
 async function ours(id: string, device: "cpu" | "webgpu", steps: number, seconds: number): Promise<MemoryOutcome> {
   const loop = LOOPS.find((l) => l.id === id)!;
   const least = await leastBytes(id);
   await initTapegrad(device, "one");
-  const step = loop.start(tg);
+  const { step } = loop.start(tg);
   const figures = (): Figures => {
-    const m = tg.memory() as tg.MemoryInfo & { readonly tensors?: number; readonly cachedBytes?: number };
-    return {
-      live: m.liveBytes,
-      cached: m.cachedBytes ?? null,
-      pooled: m.pooledBytes,
-      peak: m.peakBytes,
-      tensors: m.tensors ?? null,
-    };
+    const { liveBytes, cachedBytes, pooledBytes, peakBytes, tensors } = tg.memory();
+    return { live: liveBytes, cached: cachedBytes, pooled: pooledBytes, peak: peakBytes, tensors };
   };
   tg.resetPeakMemory();
   const result = await runLoop(
@@ -215,7 +248,8 @@ async function ours(id: string, device: "cpu" | "webgpu", steps: number, seconds
     },
     figures,
   );
-  return { library: "tapegrad", loop: id, device, least, failure: null, ...result };
+  const kept = loop.keeps === true ? result.steps : 0;
+  return { library: "tapegrad", loop: id, device, least, kept, failure: null, ...result };
 }
 
 const SMALL = mlp([64, 128, 10], 64);
@@ -252,7 +286,7 @@ async function peer(library: string, steps: number, seconds: number): Promise<Me
     },
     figures,
   );
-  return { library, loop: "train", device: "cpu", least: null, failure: null, ...result };
+  return { library, loop: "train", device: "cpu", least: null, kept: 0, failure: null, ...result };
 }
 
 const [library, loop, device, steps, seconds] = process.argv.slice(2) as [

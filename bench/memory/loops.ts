@@ -13,8 +13,18 @@ export interface Loop {
   readonly id: string;
   readonly title: string;
   readonly awaits: Awaits;
-  /** Makes state, and gives what one step does: a tensor to read when it is time to wait. */
-  start(tg: typeof Tapegrad): (step: number) => Tensor;
+  /** Handles that the loop keeps, one a step. */
+  readonly keeps?: true;
+  /** Makes state. */
+  start(tg: typeof Tapegrad): Running;
+}
+
+/** A loop that has begun. */
+export interface Running {
+  /** Does one step; gives a tensor to read when it is time to wait. */
+  step(i: number): Tensor;
+  /** What an optimiser updates. */
+  readonly parameters: readonly Tensor[];
 }
 
 const BATCH = 64;
@@ -46,26 +56,43 @@ function model(tg: typeof Tapegrad): { parameters: Tensor[]; loss(step: number):
   };
 }
 
-function trainingStep(tg: typeof Tapegrad): (step: number) => Tensor {
+function train(tg: typeof Tapegrad): Running {
   const { parameters, loss } = model(tg);
   const optimizer = new tg.optim.AdamW(parameters, { lr: 1e-3 });
-  return (step) => {
-    const value = loss(step);
-    optimizer.zeroGrad();
-    value.backward();
-    optimizer.step();
-    return value;
+  return {
+    parameters,
+    step(i) {
+      const value = loss(i);
+      optimizer.zeroGrad();
+      value.backward();
+      optimizer.step();
+      return value;
+    },
   };
 }
 
-/** Bytes of the parameters of the training loops. */
-export const PARAMETER_BYTES = 4 * (INPUT * HIDDEN + HIDDEN + HIDDEN * CLASSES + CLASSES);
+/** Training that keeps every loss. */
+function keeping(tg: typeof Tapegrad): Running {
+  const { parameters, step } = train(tg);
+  const kept: Tensor[] = [];
+  return {
+    parameters,
+    step(i) {
+      const loss = step(i);
+      kept.push(loss.detach());
+      return loss;
+    },
+  };
+}
+
+/** A loop that trains nothing. */
+const plain = (step: (i: number) => Tensor): Running => ({ step, parameters: [] });
 
 const training = (awaits: Awaits, id: string): Loop => ({
   id,
-  title: `training, await ${awaits}`,
+  title: awaits === "never" ? "training, no await" : `training, await ${awaits}`,
   awaits,
-  start: trainingStep,
+  start: train,
 });
 
 /** All loops of the memory report. */
@@ -79,7 +106,7 @@ export const LOOPS: readonly Loop[] = [
     awaits: "each step",
     start(tg) {
       const { loss } = model(tg);
-      return (step) => tg.noGrad(() => loss(step));
+      return plain((step) => tg.noGrad(() => loss(step)));
     },
   },
   {
@@ -88,33 +115,33 @@ export const LOOPS: readonly Loop[] = [
     awaits: "each 100",
     start(tg) {
       let average = tg.zeros(INPUT);
-      return (step) => {
+      return plain((step) => {
         average = average.mul(0.99).add(batch(tg, step).x.mean(0).mul(0.01));
         return average;
-      };
+      });
     },
   },
   {
     id: "keep-losses",
-    title: "training that keeps every loss tensor",
+    title: "keeps every loss, await each step",
     awaits: "each step",
-    start(tg) {
-      const step = trainingStep(tg);
-      const kept: Tensor[] = [];
-      return (i) => {
-        const loss = step(i);
-        kept.push(loss.detach());
-        return loss;
-      };
-    },
+    keeps: true,
+    start: keeping,
+  },
+  {
+    id: "keep-losses-100",
+    title: "keeps every loss, await each 100",
+    awaits: "each 100",
+    keeps: true,
+    start: keeping,
   },
   {
     id: "exception",
-    title: "a step that is left by an exception before backward",
+    title: "left by an exception before backward",
     awaits: "each step",
     start(tg) {
       const { loss } = model(tg);
-      return (step) => {
+      return plain((step) => {
         try {
           const value = loss(step);
           if (value.requiresGrad) throw new Error("the user's own");
@@ -122,16 +149,38 @@ export const LOOPS: readonly Loop[] = [
         } catch {
           return tg.zeros(1);
         }
+      });
+    },
+  },
+  {
+    id: "exception-late",
+    title: "left by an exception between backward and step",
+    awaits: "each step",
+    start(tg) {
+      const { parameters, loss } = model(tg);
+      return {
+        parameters,
+        step(i) {
+          let value: Tensor | null = null;
+          try {
+            for (const p of parameters) p.grad = null;
+            value = loss(i);
+            value.backward();
+            throw new Error("the user's own");
+          } catch {
+            return value!;
+          }
+        },
       };
     },
   },
   {
     id: "no-backward",
-    title: "a loss that is read but never differentiated",
+    title: "never calls backward",
     awaits: "each step",
     start(tg) {
       const { loss } = model(tg);
-      return (step) => loss(step);
+      return plain(loss);
     },
   },
   {
@@ -141,8 +190,8 @@ export const LOOPS: readonly Loop[] = [
     start(tg) {
       const { parameters, loss } = model(tg);
       const optimizer = new tg.optim.SGD(parameters, { lr: 1e-3 });
-      return (step) => {
-        const value = loss(step);
+      const step = (i: number): Tensor => {
+        const value = loss(i);
         const gradients = tg.autograd.grad([value], parameters, { createGraph: true });
         const penalty = gradients.map((g) => g.square().sum()).reduce((a, b) => a.add(b));
         const total = value.add(penalty.mul(0.01));
@@ -151,6 +200,7 @@ export const LOOPS: readonly Loop[] = [
         optimizer.step();
         return total;
       };
+      return { parameters, step };
     },
   },
   {
@@ -159,12 +209,13 @@ export const LOOPS: readonly Loop[] = [
     awaits: "each step",
     start(tg) {
       const base = tg.randn(1024, 1024);
-      return (step) =>
+      return plain((step) =>
         base
           .narrow(0, step % 1000, 8)
           .select(1, step % 1024)
           .mul(2)
-          .sum();
+          .sum(),
+      );
     },
   },
 ];

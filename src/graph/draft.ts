@@ -85,9 +85,17 @@ export class Draft {
   readonly #stores: { access: number; value: Value }[] = [];
   readonly #checks: Node[] = [];
 
-  /** `outer` and `inner` have no dimension of size one. */
-  constructor(context: DraftContext, outer: readonly number[], inner: readonly number[]) {
+  readonly #inPlace: ReadonlyMap<Node, Node>;
+
+  /** `outer` and `inner` have no dimension of size one. What is written of a node of `inPlace` goes to the memory of the node that it maps to. */
+  constructor(
+    context: DraftContext,
+    outer: readonly number[],
+    inner: readonly number[],
+    inPlace: ReadonlyMap<Node, Node> = new Map(),
+  ) {
     this.#context = context;
+    this.#inPlace = inPlace;
     this.#outer = outer;
     this.#inner = inner;
     this.#sizes = [...outer, ...inner];
@@ -156,7 +164,7 @@ export class Draft {
 
   /** Writes a value to the elements of `target` at `access`. */
   store(target: Node, access: Affine, value: Value): void {
-    const buffer = this.#buffer(target);
+    const buffer = this.#buffer(this.#inPlace.get(target) ?? target);
     this.#written.add(buffer);
     this.#stores.push({ access: this.#access(buffer, access), value });
   }

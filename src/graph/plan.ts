@@ -5,6 +5,7 @@ import { fromHalf } from "../dtype.ts";
 import type { KernelData } from "./kernel.ts";
 import type { Node } from "./node.ts";
 import { schedule } from "./schedule.ts";
+import type { Streams } from "./streams.ts";
 
 /** A node that came with the call of a plan: `pending` ones are computed, the others are read. */
 export interface Graph {
@@ -26,18 +27,20 @@ interface PlannedStep {
 }
 
 /** Memory of a stored value. */
-type Place =
-  | { readonly kind: "leaf"; readonly node: number }
-  | { readonly kind: "kept"; readonly index: number }
-  | { readonly kind: "temporary"; readonly index: number };
+type Place = { readonly kind: "leaf"; readonly node: number } | { readonly kind: "slot"; readonly index: number };
+
+/** A piece of memory of a run. What is kept may begin in memory that temporaries have used before. */
+interface PlannedSlot {
+  readonly bytes: number;
+  isKept: boolean;
+}
 
 /** A schedule compiled for one structure of program. */
 export interface Plan {
   readonly steps: readonly PlannedStep[];
   readonly places: ReadonlyMap<number, Place>;
-  /** Bytes of memory that outlives the run, and of memory used only within it. */
-  readonly kept: readonly number[];
-  readonly temporaries: readonly number[];
+  /** Memory to allocate before the run. */
+  readonly slots: readonly Readonly<PlannedSlot>[];
   /** Positions of nodes that must be on the device before. */
   readonly inputs: readonly number[];
   /** Positions of nodes whose memory was taken over. */
@@ -94,8 +97,7 @@ export function makePlan(graph: Graph, targets: ReadonlySet<Node>, backend: Back
 
   const places = new Map<number, Place>();
   const inputs = new Set<number>();
-  const kept: number[] = [];
-  const temporaries: number[] = [];
+  const slots: PlannedSlot[] = [];
   const free: number[] = [];
   const placeOfRoot = new Map<Node, Place>();
   const place = (node: Node): void => {
@@ -106,8 +108,7 @@ export function makePlan(graph: Graph, targets: ReadonlySet<Node>, backend: Back
       if (position.get(root)! >= graph.pending) {
         known = { kind: "leaf", node: position.get(root)! };
         inputs.add(position.get(root)!);
-      } else if (keptRoots.has(root)) known = { kind: "kept", index: kept.push(bytes) - 1 };
-      else known = { kind: "temporary", index: takeTemporary(bytes) };
+      } else known = { kind: "slot", index: keptRoots.has(root) ? takeKept(bytes) : takeTemporary(bytes) };
       placeOfRoot.set(root, known);
     }
     places.set(position.get(node)!, known);
@@ -115,12 +116,21 @@ export function makePlan(graph: Graph, targets: ReadonlySet<Node>, backend: Back
   const takeTemporary = (bytes: number): number => {
     let best = -1;
     for (const index of free) {
-      const size = temporaries[index]!;
-      if (size >= bytes && size <= 2 * bytes + 256 && (best < 0 || size < temporaries[best]!)) best = index;
+      const size = slots[index]!.bytes;
+      if (size >= bytes && size <= 2 * bytes + 256 && (best < 0 || size < slots[best]!.bytes)) best = index;
     }
-    if (best < 0) return temporaries.push(bytes) - 1;
+    if (best < 0) return slots.push({ bytes, isKept: false }) - 1;
     free.splice(free.indexOf(best), 1);
     return best;
+  };
+  // What outlives the run takes no more than it needs.
+  const takeKept = (bytes: number): number => {
+    const size = backend.allocationBytes(bytes);
+    const at = free.findIndex((i) => slots[i]!.bytes >= bytes && backend.allocationBytes(slots[i]!.bytes) === size);
+    if (at < 0) return slots.push({ bytes, isKept: true }) - 1;
+    const [index] = free.splice(at, 1);
+    slots[index!]!.isKept = true;
+    return index!;
   };
 
   const isStored = new Set(stored);
@@ -135,7 +145,7 @@ export function makePlan(graph: Graph, targets: ReadonlySet<Node>, backend: Back
     }
     for (const node of new Set(buffers.map(rootOf))) {
       const known = placeOfRoot.get(node);
-      if (known?.kind === "temporary" && lastUse.get(node) === i) free.push(known.index);
+      if (known?.kind === "slot" && !slots[known.index]!.isKept && lastUse.get(node) === i) free.push(known.index);
     }
     const structure = step.kind === "fused" ? step.kernel.structure : step.structure;
     const scalars = step.kind === "fused" ? step.kernel.scalars : step.scalars;
@@ -164,8 +174,7 @@ export function makePlan(graph: Graph, targets: ReadonlySet<Node>, backend: Back
   return {
     steps: planned,
     places,
-    kept,
-    temporaries,
+    slots,
     inputs: [...inputs],
     taken,
     targets: [...targets].map((t) => position.get(t)!),
@@ -180,27 +189,32 @@ export interface PlanHost {
   disown(node: Node): DeviceBuffer;
 }
 
-/** Runs a plan over a graph of its structure. Nothing is changed if memory runs out, or if the device refuses a call. */
-export function runPlan(plan: Plan, graph: Graph, backend: Backend, host: PlanHost): void {
+/**
+ * Runs a plan over a graph of its structure. Nothing is changed if memory runs out, or if the device refuses a call. Host values of `streams` are
+ * brought over one after the other.
+ */
+export function runPlan(plan: Plan, graph: Graph, backend: Backend, host: PlanHost, streams: Streams | null): void {
   const { nodes } = graph;
   const inputs = new Map<number, DeviceBuffer>();
-  for (const at of plan.inputs) inputs.set(at, host.toDevice(nodes[at]!));
-  const kept: DeviceBuffer[] = [];
-  const temporaries: DeviceBuffer[] = [];
+  for (const at of plan.inputs)
+    if (streams === null || !streams.slotOf.has(at)) inputs.set(at, host.toDevice(nodes[at]!));
+  const slots: DeviceBuffer[] = [];
+  const streamed: DeviceBuffer[] = [];
   const giveBack = (): void => {
-    for (const buffer of [...kept, ...temporaries]) backend.release(buffer);
+    for (const buffer of [...slots, ...streamed]) backend.release(buffer);
   };
   try {
-    for (const bytes of plan.kept) kept.push(backend.allocate(bytes, null, "kept"));
-    for (const bytes of plan.temporaries) temporaries.push(backend.allocate(bytes, null, "temporary"));
+    for (const { bytes, isKept } of plan.slots)
+      slots.push(backend.allocate(bytes, null, isKept ? "kept" : "temporary"));
+    if (streams !== null) for (const bytes of streams.slots) streamed.push(backend.allocate(bytes, null, "temporary"));
   } catch (error) {
     giveBack();
     throw error;
   }
+  if (streams !== null) for (const [at, slot] of streams.slotOf) inputs.set(at, streamed[slot]!);
   const bufferAt = (at: number): DeviceBuffer => {
     const place = plan.places.get(at)!;
-    if (place.kind === "leaf") return inputs.get(place.node)!;
-    return place.kind === "kept" ? kept[place.index]! : temporaries[place.index]!;
+    return place.kind === "leaf" ? inputs.get(place.node)! : slots[place.index]!;
   };
   const calls: Call[] = plan.steps.map((step) => ({
     program: step.program,
@@ -212,14 +226,18 @@ export function runPlan(plan: Plan, graph: Graph, backend: Backend, host: PlanHo
     tag: step.usesStatus ? host.tagFor(step.checks.map((at) => nodes[at]!)) : 0,
   }));
   try {
-    backend.run(calls);
+    if (streams === null) backend.run(calls);
+    else runStreamed(calls, nodes, streams, streamed, backend);
   } catch (error) {
     giveBack(); // the device cannot run one of them, and ran none
     throw error;
   }
   const moved = new Map<DeviceBuffer, number>();
   for (const at of plan.taken) moved.set(host.disown(nodes[at]!), at);
-  for (const buffer of temporaries) backend.release(buffer);
+  plan.slots.forEach(({ isKept }, i) => {
+    if (!isKept) backend.release(slots[i]!);
+  });
+  for (const buffer of streamed) backend.release(buffer);
   for (const at of plan.targets) {
     const buffer = bufferAt(at);
     moved.delete(buffer);
@@ -227,6 +245,26 @@ export function runPlan(plan: Plan, graph: Graph, backend: Backend, host: PlanHo
   }
   // A base that was taken over by a value that is itself temporary has served its time.
   for (const buffer of moved.keys()) backend.release(buffer);
+}
+
+/** Runs calls in order, each as soon as the host values that it is the first to read are on their way. */
+function runStreamed(
+  calls: readonly Call[],
+  nodes: readonly Node[],
+  streams: Streams,
+  memory: readonly DeviceBuffer[],
+  backend: Backend,
+): void {
+  let done = 0;
+  for (const [step, values] of [...streams.before].sort(([a], [b]) => a - b)) {
+    if (step > done) backend.run(calls.slice(done, step));
+    done = step;
+    for (const at of values) {
+      const { dtype, host } = nodes[at]!;
+      backend.upload(memory[streams.slotOf.get(at)!]!, dtype, host!);
+    }
+  }
+  backend.run(calls.slice(done));
 }
 
 function scalarOf(node: Node, slot: number): number {

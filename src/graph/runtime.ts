@@ -11,6 +11,7 @@ import { keepTraced, tracedError } from "./trace.ts";
 import { collect, makePlan, runPlan, type Graph, type Plan, type PlanHost } from "./plan.ts";
 import { canRecompute, Residency } from "./residency.ts";
 import { signature } from "./signature.ts";
+import { streamsOf, type Streams } from "./streams.ts";
 
 /** Nodes recorded after which what nothing else reads is realised, as far as it was recorded before the last realisation. */
 const MAX_PENDING = 4000;
@@ -359,7 +360,8 @@ function runInRoom(
   const { residency } = state;
   const { backend } = graph.nodes[0]!;
   retireOlder(residency, targets, pinned);
-  const need = bytesOf(plan, graph, backend);
+  const streams = streamsOf(plan, graph, backend);
+  const need = bytesOf(plan, graph, backend, streams);
   const within = residency.makeRoom(need, pinned);
   backend.keepWithin?.(within);
   residency.touch(pinned);
@@ -368,7 +370,7 @@ function runInRoom(
     prepare();
     if (i > 0) backend.trim(0);
     try {
-      runPlan(plan, graph, backend, host);
+      runPlan(plan, graph, backend, host, streams);
       return;
     } catch (error) {
       if (!(error instanceof OutOfMemoryError)) throw error;
@@ -384,14 +386,15 @@ function runInRoom(
 }
 
 /** Bytes of device memory that a plan will take beyond what is there. */
-function bytesOf(plan: Plan, graph: Graph, backend: Backend): number {
+function bytesOf(plan: Plan, graph: Graph, backend: Backend, streams: Streams | null): number {
   const size = (bytes: number): number => backend.allocationBytes(bytes);
   let total = 0;
-  for (const bytes of plan.kept) total += size(bytes);
-  for (const bytes of plan.temporaries) total += size(bytes);
+  for (const { bytes } of plan.slots) total += size(bytes);
+  for (const bytes of streams?.slots ?? []) total += size(bytes);
   for (const at of plan.inputs) {
     const node = graph.nodes[at]!;
-    if (node.buffer === null) total += size(backend.bytesFor(node.dtype, node.numel));
+    if (node.buffer === null && streams?.slotOf.has(at) !== true)
+      total += size(backend.bytesFor(node.dtype, node.numel));
   }
   return total;
 }

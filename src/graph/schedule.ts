@@ -24,6 +24,7 @@ import {
   type ScalarSource,
 } from "./draft.ts";
 import { routineKey, type BufferSlot, type RoutineStructure } from "./kernel.ts";
+import { Replacements } from "./replace.ts";
 import { coversWhole, type Arg, type Node, type ReduceOp } from "./node.ts";
 
 /** A kernel of the schedule, with nodes in the place of buffers. */
@@ -59,6 +60,9 @@ const CHEAP_COST = 3;
 /** Anchors in a group, and how many earlier groups that share an input are tried as partners. */
 const MAX_GROUP = 48;
 const MAX_SIBLINGS = 6;
+/** Large work is joined to other work on the same input only if that is at least one in so many of its elements. */
+const LEAST_SHARED = 16;
+const LARGE = 4096;
 
 /**
  * Schedules `nodes` (pending, in order of recording, closed under what they need) so that `targets` are written out.
@@ -292,6 +296,8 @@ class Scheduler {
       if (group !== undefined) result.add(group);
     }
     for (const source of sources) {
+      // What is small beside the work is read again at no cost; in one kernel, the results of unrelated work would be in memory together.
+      if (iterations(node) >= LARGE && source.numel * LEAST_SHARED < iterations(node)) continue;
       if (source.numel === 1 && !source.pending) continue;
       const siblings = this.#bySource.get(source) ?? [];
       for (const group of siblings.slice(-MAX_SIBLINGS)) if (this.#groups.has(group)) result.add(group);
@@ -311,12 +317,16 @@ class Scheduler {
   #reaches(from: Group, to: Group, indirect: boolean): boolean {
     const seen = new Set<Group>([from]);
     const stack: Group[] = [from];
+    // What was all recorded before `to` cannot depend on it, unless by way of a group with parts from before and after.
+    let isOrdered = true;
+    for (const group of this.#groups)
+      if (group !== from && group.first < to.first && group.last > to.first) isOrdered = false;
     while (stack.length > 0) {
       const group = stack.pop()!;
       for (const anchor of group.anchors)
         for (const source of this.#sources.get(anchor)!) {
           const next = this.#groupOf.get(source);
-          if (next === undefined || seen.has(next) || next.last < to.first) continue;
+          if (next === undefined || seen.has(next) || (isOrdered && next.last < to.first)) continue;
           if (next === to) {
             if (indirect && group === from) continue;
             return true;
@@ -338,9 +348,9 @@ class Scheduler {
     }
   }
 
-  #build(anchors: readonly Node[]): DraftKernel {
+  #build(anchors: readonly Node[], inPlace?: ReadonlyMap<Node, Node>): DraftKernel {
     const space = iterationSpace(anchors);
-    const draft = new Draft(this.#context(), space.outer, space.inner);
+    const draft = new Draft(this.#context(), space.outer, space.inner, inPlace);
     const members = new Set(anchors);
     let writesFull = false;
     for (const node of anchors) {
@@ -383,13 +393,19 @@ class Scheduler {
     const position = new Map<Group, number>();
     ordered.forEach((group, i) => position.set(group, i));
     const takesOver = this.#takeOvers(ordered, position);
+    const replacements = new Replacements(this.#nodes, this.#targets, this.#anchors);
     const steps: Step[] = [];
     const stored: Node[] = [];
     for (const group of ordered) {
       const first = group.anchors[0]!;
       if (group.kernel !== null) {
         // Rebuilt, because what is stored depends on which readers ended up in the same kernel.
-        const kernel = this.#build(group.anchors);
+        let kernel = this.#build(group.anchors);
+        const inPlace = replacements.of(group.anchors, kernel);
+        if (inPlace.size > 0) {
+          kernel = this.#build(group.anchors, inPlace);
+          for (const [node, base] of inPlace) takesOver.set(node, base);
+        }
         const members = new Set(group.anchors);
         for (const anchor of group.anchors) if (this.#isStored(anchor, members)) stored.push(anchor);
         if (kernel.structure.stores.length > 0) steps.push({ kind: "fused", kernel, anchors: group.anchors });

@@ -232,6 +232,63 @@ Object.assign(tests, {
     expectClose(await average.toArray(), expected);
   },
 
+  "many steps with data of their own are recorded before anything is read": async () => {
+    const rows = 40;
+    let average = tg.zeros(300);
+    let expected = 0;
+    const before = tg.memory();
+    tg.resetPeakMemory();
+    for (let i = 0; i < 60; i++) {
+      const batch = tg.tensor(new Float32Array(rows * 300).fill(i), { shape: [rows, 300] });
+      average = average.mul(0.5).add(batch.mean(0));
+      expected = expected * 0.5 + i;
+    }
+    const values = (await average.data()) as Float32Array;
+    for (const j of [0, 150, 299]) expectClose(values[j], expected);
+    // All of the data would be 2.9 MB.
+    const used = tg.memory().peakBytes - before.liveBytes - before.cachedBytes - before.pooledBytes;
+    ensure(used < 1e6, `the data came over one after the other, in ${used} bytes`);
+  },
+
+  "what an optimiser replaces is written over, and what was made of it before is not": async () => {
+    const w = tg.rand(50, 20).requiresGrad_();
+    const optimizer = new tg.optim.Adam([w], { lr: 0.1 });
+    const moments: tg.Tensor[] = [];
+    const seen: number[] = [];
+    let first = 0;
+    for (let i = 0; i < 4; i++) {
+      optimizer.zeroGrad();
+      w.mul(i + 1)
+        .sum()
+        .backward();
+      optimizer.step();
+      const { expAvg } = optimizer.state.get(w)! as { expAvg: tg.Tensor };
+      moments.push(expAvg.mul(1), expAvg.detach().clone());
+      first = 0.9 * first + 0.1 * (i + 1);
+      seen.push(first, first);
+    }
+    expectClose(await Promise.all(moments.map((m) => m.at(7, 3).item())), seen);
+    // Without readers, there is one buffer for each moment, also while it is updated.
+    const v = tg.rand(500, 40).requiresGrad_();
+    const alone = new tg.optim.Adam([v], { lr: 0.1 });
+    const sizes: number[] = [];
+    for (let i = 0; i < 4; i++) {
+      alone.zeroGrad();
+      v.square().sum().backward();
+      tg.resetPeakMemory();
+      alone.step();
+      sizes.push(tg.memory().peakBytes);
+    }
+    const { liveBytes, cachedBytes, pooledBytes } = tg.memory();
+    ensure(sizes[3]! <= (liveBytes + cachedBytes + pooledBytes) * 1.05, `a step peaks at ${sizes[3]} bytes`);
+    const state = tg.memorySnapshot().filter((s) => s.owner === "optimiser state" && s.shape.join() === "500,40");
+    expectEqual(
+      state.map((s) => s.isPrevious),
+      [false, false],
+      "each moment is there once",
+    );
+  },
+
   "a gradient is read after zeroGrad": async () => {
     const model = fitting();
     train(model);

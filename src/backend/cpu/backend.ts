@@ -126,7 +126,8 @@ export class CpuBackend implements Backend {
       this.setThreads(options.threads ?? availableThreads());
     }
     this.limits = {
-      buffersPerKernel: 64,
+      // More would gain nothing, and the values of unrelated work would be in memory together.
+      buffersPerKernel: 8,
       maxBufferBytes: found === null ? 2 ** 33 : 2 ** 32 - 2 ** 20,
       fusesRows: () => true,
     };
