@@ -11,6 +11,9 @@ import { machine, ownVersion } from "./support/machine.ts";
 import { readOptions, USAGE, type BenchOptions, type Command, type ThreadMode } from "./support/options.ts";
 import { buildGradients, installPeers } from "./support/peers.ts";
 
+/** Exit code of a part that ran, and found that something promised is not kept. */
+const UNMET = 3;
+
 /** Runs one part in this process. */
 async function runPart(command: Command, options: BenchOptions, mode: ThreadMode): Promise<unknown> {
   switch (command) {
@@ -65,7 +68,8 @@ async function runAll(commands: readonly Command[], options: BenchOptions, args:
       const part = join(tmpdir(), `tapegrad-bench-${process.pid}.json`);
       const partArgs = [...withoutValues(args, commands), command, "--threads", mode, "--part", part];
       const code = await (built === null ? runNode("bench/main.ts", partArgs, environment) : runSelf(partArgs));
-      if (code !== 0) {
+      if (code === UNMET) failures++;
+      else if (code !== 0) {
         console.error(`bench: ${command} (${mode}) ended with code ${code}`);
         failures++;
         continue;
@@ -111,5 +115,6 @@ const { commands, options } = parsed;
 if (options.part === null) process.exit(await runAll(commands, options, args));
 const result = await runPart(commands[0]!, options, options.threads[0]!);
 writeFileSync(options.part, JSON.stringify(result));
+const { unmet } = (result ?? {}) as { readonly unmet?: readonly string[] };
 // Workers and devices of the peers would keep the process alive.
-process.exit(0);
+process.exit(unmet === undefined || unmet.length === 0 ? 0 : UNMET);

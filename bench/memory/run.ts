@@ -2,22 +2,40 @@
 
 import { spawn } from "node:child_process";
 import { join } from "node:path";
-import { dawnEnvironment, ROOT } from "../../scripts/support/environment.ts";
+import { dawnEnvironment, ROOT, type SeenAdapter } from "../../scripts/support/environment.ts";
 import { matches, type BenchOptions } from "../support/options.ts";
 import { bytes, ratio, table } from "../support/table.ts";
 import type { MemoryOutcome } from "./child.ts";
 import { LOOPS } from "./loops.ts";
 
 export interface MemoryResult {
-  readonly adapter: string | null;
-  readonly outcomes: readonly MemoryOutcome[];
+  readonly adapter: SeenAdapter | null;
+  readonly outcomes: readonly JudgedOutcome[];
+  /** What was promised and not kept, for people. */
+  readonly unmet: readonly string[];
 }
+
+/** What a loop left, and whether that keeps the promises; null where nothing was promised, or it could not be seen. */
+export interface JudgedOutcome extends MemoryOutcome {
+  readonly isFlat: boolean | null;
+  readonly peakRatio: number | null;
+  readonly isPeakKept: boolean | null;
+  /** Bytes of device memory that each kept handle takes. */
+  readonly bytesPerKept: number | null;
+}
+
+/** The most that the peak may be above what liveness needs, and bytes that a kept loss may take. */
+const MOST_RATIO = 1.25;
+const MOST_PER_KEPT = 64;
 
 /** The training loop as their users write it: with the care that each of them asks for, and TensorFlow.js also without. */
 const PEERS = ["tfjs wasm", "tfjs wasm without tidy", "jax-js wasm", "jax-js wasm jit"];
 
 const FULL_STEPS = 10_000;
 const QUICK_STEPS = 300;
+/** Seconds that a loop may take, as software adapters are slow. */
+const FULL_SECONDS = 1800;
+const QUICK_SECONDS = 60;
 
 function runChild(
   library: string,
@@ -30,7 +48,7 @@ function runChild(
   const { promise, resolve } = Promise.withResolvers<MemoryOutcome>();
   const child = spawn(
     process.execPath,
-    [join(ROOT, "bench/memory/child.ts"), library, loop, device, String(steps), String(seconds)],
+    ["--expose-gc", join(ROOT, "bench/memory/child.ts"), library, loop, device, String(steps), String(seconds)],
     { cwd: ROOT, env: { ...process.env, ...variables }, stdio: ["ignore", "pipe", "pipe"] },
   );
   let out = "";
@@ -48,93 +66,143 @@ function runChild(
   return promise;
 }
 
+/** Holds an outcome of our own against the promises. */
+function judge(o: MemoryOutcome): JudgedOutcome {
+  if (o.failure !== null || o.library !== "tapegrad")
+    return { ...o, isFlat: null, peakRatio: null, isPeakKept: null, bytesPerKept: null };
+  const grown = o.live! - o.live20!;
+  const cached = o.cached! - o.cached20!;
+  const bytesPerKept = o.kept === 0 ? null : Math.max(grown + cached, 0) / o.kept;
+  const peakRatio = o.peak! / o.least!;
+  return { ...o, isFlat: grown === 0, peakRatio, isPeakKept: peakRatio <= MOST_RATIO, bytesPerKept };
+}
+
+const size = (n: number | null | undefined): string => (n === null || n === undefined ? "-" : bytes(n));
+const yesNo = (value: boolean | null): string => (value === null ? "-" : value ? "yes" : "NO");
+
+/** What an outcome of our own does not keep. */
+function unmetBy(o: JudgedOutcome, steps: number): string[] {
+  const where = `${o.loop} on ${o.device}`;
+  if (o.failure !== null) return [`${where}: ${o.failure}`];
+  const unmet: string[] = [];
+  if (o.steps < steps) unmet.push(`${where}: stopped after ${o.steps} of ${steps} steps, when its time was over`);
+  if (o.isFlat === false) unmet.push(`${where}: live bytes went from ${o.live20} to ${o.live}`);
+  if (o.isPeakKept === false)
+    unmet.push(`${where}: the peak of ${o.peak} is ${ratio(o.peakRatio!)} the minimum of ${o.least}`);
+  if (o.bytesPerKept !== null && o.bytesPerKept > MOST_PER_KEPT)
+    unmet.push(`${where}: ${o.bytesPerKept.toFixed(1)} bytes a kept loss`);
+  return unmet;
+}
+
+const OUR_HEADERS = [
+  "loop",
+  ">steps",
+  ">live, step 20",
+  ">live, end",
+  "flat",
+  ">cached",
+  ">pooled",
+  ">peak",
+  ">minimum",
+  ">peak / min",
+  `<= ${MOST_RATIO}`,
+  ">B a kept loss",
+  ">RSS, step 20",
+  ">RSS, end",
+  ">JS heap, step 20",
+  ">JS heap, end",
+];
+
+function ourRow(title: string, o: JudgedOutcome): string[] {
+  if (o.failure !== null) return [title, `failed: ${o.failure}`];
+  return [
+    title,
+    String(o.steps),
+    size(o.live20),
+    size(o.live),
+    yesNo(o.isFlat),
+    size(o.cached),
+    size(o.pooled),
+    size(o.peak),
+    size(o.least),
+    o.peakRatio === null ? "-" : ratio(o.peakRatio),
+    yesNo(o.isPeakKept),
+    o.bytesPerKept === null ? "-" : o.bytesPerKept.toFixed(1),
+    size(o.rss20),
+    size(o.rss),
+    size(o.heap20),
+    size(o.heap),
+  ];
+}
+
+const PEER_HEADERS = [
+  "library",
+  ">steps",
+  ">live, step 20",
+  ">live, end",
+  "flat",
+  ">tensors, step 20",
+  ">tensors, end",
+  ">wasm, step 20",
+  ">wasm, end",
+  ">RSS, step 20",
+  ">RSS, end",
+  ">JS heap, step 20",
+  ">JS heap, end",
+];
+
+function peerRow(library: string, o: MemoryOutcome): string[] {
+  if (o.failure !== null) return [library, `failed: ${o.failure}`];
+  return [
+    library,
+    String(o.steps),
+    size(o.live20),
+    size(o.live),
+    o.live === null ? "-" : yesNo(o.live === o.live20),
+    o.tensors20 === null ? "-" : String(o.tensors20),
+    o.tensors === null ? "-" : String(o.tensors),
+    size(o.wasm20),
+    size(o.wasm),
+    size(o.rss20),
+    size(o.rss),
+    size(o.heap20),
+    size(o.heap),
+  ];
+}
+
 /** Runs every loop in a process of its own, and prints what it left. */
 export async function runMemory(options: BenchOptions): Promise<MemoryResult> {
   const steps = options.steps ?? (options.quick ? QUICK_STEPS : FULL_STEPS);
-  const seconds = options.quick ? 30 : 600;
+  const seconds = options.quick ? QUICK_SECONDS : FULL_SECONDS;
   const { adapter, variables } = dawnEnvironment();
-  const outcomes: MemoryOutcome[] = [];
-  console.log(`\n=== Memory, up to ${steps} steps a loop, each loop in a process of its own`);
+  const outcomes: JudgedOutcome[] = [];
+  const unmet: string[] = [];
+  console.log(`\n=== Memory, ${steps} steps a loop, each loop in a process of its own`);
   const devices = adapter === null ? (["cpu"] as const) : (["cpu", "webgpu"] as const);
-  const size = (n: number | null | undefined): string => (n === null || n === undefined ? "-" : bytes(n));
   for (const device of devices) {
     const rows: string[][] = [];
     for (const loop of LOOPS) {
-      if (!matches(loop.id, options.only) || !matches("tapegrad", options.subjects)) continue;
-      const o = await runChild("tapegrad", loop.id, device, steps, seconds, variables);
+      if (!matches(loop.id, options.only) || !matches(`tapegrad ${device}`, options.subjects)) continue;
+      const o = judge(await runChild("tapegrad", loop.id, device, steps, seconds, variables));
       outcomes.push(o);
-      rows.push(
-        o.failure !== null
-          ? [loop.title, `failed: ${o.failure}`]
-          : [
-              loop.title,
-              String(o.steps),
-              size(o.live20),
-              size(o.live),
-              size(o.cached),
-              size(o.pooled),
-              size(o.peak),
-              size(o.least),
-              o.peak === null || o.least === null ? "-" : ratio(o.peak / o.least),
-              size(o.rss20),
-              size(o.rss),
-            ],
-      );
+      unmet.push(...unmetBy(o, steps));
+      rows.push(ourRow(loop.title, o));
     }
     if (rows.length === 0) continue;
     const name = device === "cpu" ? "CPU" : `WebGPU on ${adapter!.name}${adapter!.isSoftware ? " (software)" : ""}`;
-    const headers = [
-      "live, step 20",
-      "live, end",
-      "cached",
-      "pooled",
-      "peak",
-      "minimum",
-      "peak / min",
-      "RSS, step 20",
-      "RSS, end",
-    ];
-    console.log(`\nTapegrad, ${name}\n${table(["loop", ">steps", ...headers.map((h) => `>${h}`)], rows)}`);
+    console.log(`\nTapegrad, ${name}\n${table(OUR_HEADERS, rows)}`);
   }
   const rows: string[][] = [];
   for (const library of PEERS) {
     if (!matches("train", options.only) || !matches(library, options.subjects)) continue;
-    const o = await runChild(library, "train", "cpu", steps, seconds, {});
+    const o = judge(await runChild(library, "train", "cpu", steps, seconds, {}));
     outcomes.push(o);
-    rows.push(
-      o.failure !== null
-        ? [library, `failed: ${o.failure}`]
-        : [
-            library,
-            String(o.steps),
-            size(o.live20),
-            size(o.live),
-            o.tensors20 === null ? "-" : String(o.tensors20),
-            o.tensors === null ? "-" : String(o.tensors),
-            size(o.wasm20),
-            size(o.wasm),
-            size(o.rss20),
-            size(o.rss),
-          ],
-    );
+    rows.push(peerRow(library, o));
   }
-  if (rows.length > 0)
-    console.log(
-      `\nThe training loop (await each step) in the peers\n${table(
-        [
-          "library",
-          ">steps",
-          ">live, step 20",
-          ">live, end",
-          ">tensors, step 20",
-          ">tensors, end",
-          ">wasm, step 20",
-          ">wasm, end",
-          ">RSS, step 20",
-          ">RSS, end",
-        ],
-        rows,
-      )}\n`,
-    );
-  return { adapter: adapter?.name ?? null, outcomes };
+  if (rows.length > 0) console.log(`\nThe training loop (await each step) in the peers\n${table(PEER_HEADERS, rows)}`);
+  for (const line of unmet) console.log(`NOT MET: ${line}`);
+  const own = outcomes.filter((o) => o.library === "tapegrad").length;
+  if (own > 0)
+    console.log(unmet.length === 0 ? `all ${own} loops: flat, and within ${MOST_RATIO} of the minimum\n` : "");
+  return { adapter, outcomes, unmet };
 }
