@@ -166,3 +166,24 @@ export function convPhases(c: Conv): Conv[] {
   }
   return result;
 }
+
+/** The same with three spatial dimensions, the new ones of size one. */
+export function widenConv(c: Conv): Conv {
+  const lead = 3 - c.input.length;
+  if (lead === 0) return c;
+  const wide = (list: readonly number[], value: number): number[] => [...new Array<number>(lead).fill(value), ...list];
+  const side = (s: ConvSide): ConvSide => ({ ...s, spatial: wide(s.spatial, 0) });
+  return {
+    ...c,
+    input: wide(c.input, 1),
+    kernel: wide(c.kernel, 1),
+    output: wide(c.output, 1),
+    stride: wide(c.stride, 1),
+    dilation: wide(c.dilation, 1),
+    padding: wide(c.padding, 0),
+    divisor: wide(c.divisor, 1),
+    from: side(c.from),
+    weight: side(c.weight),
+    to: side(c.to),
+  };
+}

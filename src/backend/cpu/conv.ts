@@ -1,7 +1,7 @@
 /** Convolution in JavaScript: panels of input columns, multiplied by the packed weight. */
 
 import { fromHalf, toHalf, type DType, type HostArray } from "../../dtype.ts";
-import { convPhases, unpackConv, type Conv, type ConvSide } from "../../graph/convolution.ts";
+import { convPhases, unpackConv, widenConv, type Conv } from "../../graph/convolution.ts";
 
 /** Output positions of a panel, and terms of the sum that it holds at a time. */
 const COLUMNS = 128;
@@ -20,28 +20,7 @@ export function convolve(
   const numbers = (x: HostArray): Numbers => (half ? Float32Array.from(x, fromHalf) : (x as Numbers));
   const source = numbers(from!);
   const filter = numbers(weight!);
-  for (const phase of convPhases(unpackConv(ints, rank))) run(widen(phase), source, filter, to!, half);
-}
-
-/** The same with three spatial dimensions, the new ones of size one. */
-function widen(c: Conv): Conv {
-  const lead = 3 - c.input.length;
-  if (lead === 0) return c;
-  const wide = (list: readonly number[], value: number): number[] => [...new Array<number>(lead).fill(value), ...list];
-  const side = (s: ConvSide): ConvSide => ({ ...s, spatial: wide(s.spatial, 0) });
-  return {
-    ...c,
-    input: wide(c.input, 1),
-    kernel: wide(c.kernel, 1),
-    output: wide(c.output, 1),
-    stride: wide(c.stride, 1),
-    dilation: wide(c.dilation, 1),
-    padding: wide(c.padding, 0),
-    divisor: wide(c.divisor, 1),
-    from: side(c.from),
-    weight: side(c.weight),
-    to: side(c.to),
-  };
+  for (const phase of convPhases(unpackConv(ints, rank))) run(widenConv(phase), source, filter, to!, half);
 }
 
 function run(c: Conv, source: Numbers, filter: Numbers, out: HostArray, half: boolean): void {

@@ -191,6 +191,19 @@ export class FunctionBuilder implements FunctionRef {
     return result;
   }
 
+  /** A new int32 local that starts as a number or as what another one holds. */
+  variable(start: Local | number): Local {
+    const result = this.local("i32");
+    if (typeof start === "number") this.setConst(result, start);
+    else this.copy(result, start);
+    return result;
+  }
+
+  /** target += amount, of int32. */
+  add(target: Local, amount: Local | number): void {
+    this.assign(target, "i32.add", [target, typeof amount === "number" ? this.const("i32", amount) : amount]);
+  }
+
   /** Gives a number to a local. */
   setConst(target: Local, value: number): void {
     this.#lastSet = -1;

@@ -6,6 +6,7 @@ import * as math from "../math.ts";
 import type { CpuBuffer, WasmHeap } from "../memory.ts";
 import { SharedProgram, type ThreadPool } from "../threads.ts";
 import { CARRY_SLACK } from "./body.ts";
+import { Convolver } from "./conv.ts";
 import { dotKernel } from "./dot.ts";
 import { Multiplier, productsOf } from "./matmul.ts";
 import { renderKernel, renderPieces, type Features, type WasmKernel } from "./fused.ts";
@@ -107,12 +108,14 @@ export class WasmEngine {
   /** Kernels that are not to be had, or not yet. */
   readonly #pending = new Map<string, Pending>();
   readonly #multiplier: Multiplier;
+  readonly #convolver: Convolver;
 
   constructor(heap: WasmHeap, pool: ThreadPool, relaxed: boolean) {
     this.heap = heap;
     this.pool = pool;
     this.features = { shared: heap.shared, relaxed };
     this.#multiplier = new Multiplier(heap, pool, this.features);
+    this.#convolver = new Convolver(heap, pool, this.features);
   }
 
   /**
@@ -161,13 +164,19 @@ export class WasmEngine {
     return module === null ? null : this.#instance(kernel, module);
   }
 
-  // --- matrix products ------------------------------------------------------------------------------------------
+  // --- routines ------------------------------------------------------------------------------------------
 
   /** Runs a routine, if there is WebAssembly for it; else gives false. */
   runRoutine(s: RoutineStructure, data: RoutineData, buffers: readonly CpuBuffer[]): boolean {
-    if (s.name !== "matmul") return false;
     const rank = Number(s.attrs["rank"]);
     const { dtype } = s.buffers[0]!;
+    if (s.name === "conv" && (dtype === "float32" || dtype === "float64"))
+      return this.#convolver.run(dtype, rank, data.ints, buffers);
+    if (s.name !== "matmul") return false;
+    return this.#product(rank, dtype, data, buffers);
+  }
+
+  #product(rank: number, dtype: DType, data: RoutineData, buffers: readonly CpuBuffer[]): boolean {
     const [m, n, k] = data.ints as [number, number, number];
     const count = data.ints.slice(3, 3 + rank).reduce((product, size) => product * size, m * n);
     if (count === 0) return true;

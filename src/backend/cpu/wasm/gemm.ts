@@ -34,6 +34,11 @@ export function renderGemm(type: GemmType, features: Features): Uint8Array<Array
   return module.bytes();
 }
 
+/** Adds the function `multiply` to a module. */
+export function writeMultiply(module: ModuleBuilder, type: GemmType, features: Features): void {
+  new GemmWriter(module, type, features.relaxed).multiply();
+}
+
 class GemmWriter {
   readonly #module: ModuleBuilder;
   readonly #type: GemmType;
@@ -51,7 +56,7 @@ class GemmWriter {
   write(): void {
     this.#pack("packRows", TILE_ROWS);
     this.#pack("packColumns", tileColumns(this.#type));
-    this.#multiply();
+    this.multiply();
   }
 
   #open(name: string, count: number): readonly Local[] {
@@ -63,24 +68,13 @@ class GemmWriter {
     return this.#f.const("i32", value);
   }
 
-  #add(target: Local, amount: Local | number): void {
-    this.#f.assign(target, "i32.add", [target, typeof amount === "number" ? this.#number(amount) : amount]);
-  }
-
-  #variable(start: Local | number): Local {
-    const local = this.#f.local("i32");
-    if (typeof start === "number") this.#f.setConst(local, start);
-    else this.#f.copy(local, start);
-    return local;
-  }
-
   // --- packing --------------------------------------------------------------------------------------------------
 
   #pack(name: string, width: number): void {
     const [source, across, along, count, k, target] = this.#open(name, 6) as [Local, Local, Local, Local, Local, Local];
     const f = this.#f;
-    const done = this.#variable(0);
-    const at = this.#variable(source);
+    const done = this.#f.variable(0);
+    const at = this.#f.variable(source);
     const item = this.#number(this.#item);
     const isDense = f.op("i32.eq", [across, item]);
     const isTransposed = f.op("i32.and", [f.op("i32.eq", [along, item]), f.const("i32", this.#item === 4 ? 1 : 0)]);
@@ -97,15 +91,15 @@ class GemmWriter {
             () => this.#packAny(at, across, along, left, k, target, width),
           ),
       );
-      this.#add(at, f.op("i32.mul", [across, this.#number(width)]));
-      this.#add(target, f.op("i32.mul", [k, this.#number(width * this.#item)]));
+      this.#f.add(at, f.op("i32.mul", [across, this.#number(width)]));
+      this.#f.add(target, f.op("i32.mul", [k, this.#number(width * this.#item)]));
     });
   }
 
   /** Elements of a panel's row lie side by side. */
   #packDense(source: Local, along: Local, k: Local, target: Local, width: number): void {
     const f = this.#f;
-    const [from, to, p] = [this.#variable(source), this.#variable(target), this.#variable(0)];
+    const [from, to, p] = [this.#f.variable(source), this.#f.variable(target), this.#f.variable(0)];
     const bytes = width * this.#item;
     f.forLoop(p, k, 1, () => {
       let at = 0;
@@ -114,15 +108,15 @@ class GemmWriter {
         const rest = f.op("v128.load64_zero", [from], at);
         f.effect("v128.store64_lane", [to, rest], at, 0);
       }
-      this.#add(from, along);
-      this.#add(to, bytes);
+      this.#f.add(from, along);
+      this.#f.add(to, bytes);
     });
   }
 
   /** Elements along k lie side by side: four by four they are turned over in registers. */
   #packTransposed(source: Local, across: Local, k: Local, target: Local, width: number): void {
     const f = this.#f;
-    const [from, to, p] = [this.#variable(source), this.#variable(target), this.#variable(0)];
+    const [from, to, p] = [this.#f.variable(source), this.#f.variable(target), this.#f.variable(0)];
     const whole = f.op("i32.sub", [k, this.#number(3)]);
     f.forLoop(p, whole, 4, () => {
       const rows: Local[] = [];
@@ -132,8 +126,8 @@ class GemmWriter {
         if (w + 1 < width) at = f.op("i32.add", [at, across]);
       }
       for (let w = 0; w < width; w += 4) this.#turn(rows.slice(w, w + 4), to, w * 4, width * 4);
-      this.#add(from, 16);
-      this.#add(to, 4 * width * 4);
+      this.#f.add(from, 16);
+      this.#f.add(to, 4 * width * 4);
     });
     f.forLoop(p, k, 1, () => {
       let at = from;
@@ -141,8 +135,8 @@ class GemmWriter {
         f.effect("i32.store", [to, f.op("i32.load", [at])], w * 4);
         if (w + 1 < width) at = f.op("i32.add", [at, across]);
       }
-      this.#add(from, 4);
-      this.#add(to, width * 4);
+      this.#f.add(from, 4);
+      this.#f.add(to, width * 4);
     });
   }
 
@@ -171,10 +165,10 @@ class GemmWriter {
   /** Any strides, and panels that are not full. */
   #packAny(source: Local, across: Local, along: Local, left: Local, k: Local, target: Local, width: number): void {
     const f = this.#f;
-    const [from, to, p] = [this.#variable(source), this.#variable(target), this.#variable(0)];
+    const [from, to, p] = [this.#f.variable(source), this.#f.variable(target), this.#f.variable(0)];
     f.forLoop(p, k, 1, () => {
-      const at = this.#variable(from);
-      const w = this.#variable(0);
+      const at = this.#f.variable(from);
+      const w = this.#f.variable(0);
       f.forLoop(w, this.#number(width), 1, () => {
         const inside = f.op("i32.lt_s", [w, left]);
         const move = (): void => {
@@ -186,10 +180,10 @@ class GemmWriter {
           else f.effect("i32.store", [to, this.#number(0)]);
         };
         f.if(inside, move, clear);
-        this.#add(at, across);
-        this.#add(to, this.#item);
+        this.#f.add(at, across);
+        this.#f.add(to, this.#item);
       });
-      this.#add(from, along);
+      this.#f.add(from, along);
     });
   }
 
@@ -210,7 +204,8 @@ class GemmWriter {
     return this.#f.op(`${shape}.add`, [a, b]);
   }
 
-  #multiply(): void {
+  /** The function `multiply`. */
+  multiply(): void {
     const [a, b, c, stride, m, n, k, accumulate, tile] = this.#open("multiply", 9) as Local[] as [
       Local,
       Local,
@@ -228,13 +223,13 @@ class GemmWriter {
     const panelB = f.op("i32.mul", [k, this.#number(width * this.#item)]);
     const rowsOfC = f.op("i32.mul", [stride, this.#number(TILE_ROWS)]);
     const sums = Array.from({ length: TILE_ROWS * TILE_VECTORS }, () => f.local("v128"));
-    const right = this.#variable(b);
-    const columns = this.#variable(c);
-    const j = this.#variable(0);
+    const right = this.#f.variable(b);
+    const columns = this.#f.variable(c);
+    const j = this.#f.variable(0);
     f.forLoop(j, n, width, () => {
-      const left = this.#variable(a);
-      const out = this.#variable(columns);
-      const i = this.#variable(0);
+      const left = this.#f.variable(a);
+      const out = this.#f.variable(columns);
+      const i = this.#f.variable(0);
       f.forLoop(i, m, TILE_ROWS, () => {
         this.#tile(left, right, k, sums);
         const isFull = f.op("i32.and", [
@@ -249,11 +244,11 @@ class GemmWriter {
             this.#storeEdge(tile, out, stride, f.op("i32.sub", [m, i]), f.op("i32.sub", [n, j]), accumulate);
           },
         );
-        this.#add(left, panelA);
-        this.#add(out, rowsOfC);
+        this.#f.add(left, panelA);
+        this.#f.add(out, rowsOfC);
       });
-      this.#add(right, panelB);
-      this.#add(columns, width * this.#item);
+      this.#f.add(right, panelB);
+      this.#f.add(columns, width * this.#item);
     });
   }
 
@@ -262,7 +257,7 @@ class GemmWriter {
     const f = this.#f;
     const zero = f.vector("i32x4", 0);
     for (const sum of sums) f.copy(sum, zero);
-    const [pa, pb, p] = [this.#variable(left), this.#variable(right), this.#variable(0)];
+    const [pa, pb, p] = [this.#f.variable(left), this.#f.variable(right), this.#f.variable(0)];
     const rowBytes = TILE_ROWS * this.#item;
     const columnBytes = TILE_VECTORS * 16;
     const splat = this.#item === 8 ? "v128.load64_splat" : "v128.load32_splat";
@@ -276,8 +271,8 @@ class GemmWriter {
     for (const count of [UNROLL, 1])
       f.forLoop(p, f.op("i32.sub", [k, this.#number(count - 1)]), count, () => {
         for (let u = 0; u < count; u++) step(u);
-        this.#add(pa, count * rowBytes);
-        this.#add(pb, count * columnBytes);
+        this.#f.add(pa, count * rowBytes);
+        this.#f.add(pb, count * columnBytes);
       });
   }
 
@@ -309,21 +304,21 @@ class GemmWriter {
     const smaller = (x: Local, most: number): Local =>
       f.select(f.op("i32.lt_s", [x, this.#number(most)]), x, this.#number(most));
     const [height, breadth] = [smaller(rows, TILE_ROWS), smaller(columns, width)];
-    const [from, to, r] = [this.#variable(tile), this.#variable(out), this.#variable(0)];
+    const [from, to, r] = [this.#f.variable(tile), this.#f.variable(out), this.#f.variable(0)];
     const lane = this.#item === 8 ? "v128.store64_lane" : "v128.store32_lane";
     const load = this.#item === 8 ? "v128.load64_zero" : "v128.load32_zero";
     f.forLoop(r, height, 1, () => {
-      const [x, y, w] = [this.#variable(from), this.#variable(to), this.#variable(0)];
+      const [x, y, w] = [this.#f.variable(from), this.#f.variable(to), this.#f.variable(0)];
       f.forLoop(w, breadth, 1, () => {
         const value = f.local("v128");
         f.assign(value, load, [x]);
         f.if(accumulate, () => f.copy(value, this.#plus(f.op(load, [y]), value)));
         f.effect(lane, [y, value], 0, 0);
-        this.#add(x, this.#item);
-        this.#add(y, this.#item);
+        this.#f.add(x, this.#item);
+        this.#f.add(y, this.#item);
       });
-      this.#add(from, width * this.#item);
-      this.#add(to, stride);
+      this.#f.add(from, width * this.#item);
+      this.#f.add(to, stride);
     });
   }
 }

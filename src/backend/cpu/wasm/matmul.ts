@@ -1,10 +1,11 @@
 /** Batched matrix multiplication over packed panels, in blocks that fit the caches. */
 
 import type { CpuBuffer, WasmHeap } from "../memory.ts";
-import { SharedProgram, type ThreadPool } from "../threads.ts";
+import type { SharedProgram, ThreadPool } from "../threads.ts";
 import type { Features } from "./fused.ts";
 import { TILE_ROWS, renderGemm, tileColumns, type GemmType } from "./gemm.ts";
-import { CONTROL, JOB_HEADER, KIND, type Entries } from "./tasks.ts";
+import { Programs } from "./programs.ts";
+import { CONTROL, JOB_HEADER, KIND } from "./tasks.ts";
 
 /** Blocks of the operands: a panel of B stays in the first cache, a block of A in the second. */
 const BLOCK_K = 256;
@@ -88,39 +89,18 @@ export class Multiplier {
   readonly #heap: WasmHeap;
   readonly #pool: ThreadPool;
   readonly #features: Features;
-  readonly #programs = new Map<GemmType, SharedProgram | null>();
+  readonly #programs: Programs;
 
   constructor(heap: WasmHeap, pool: ThreadPool, features: Features) {
     this.#heap = heap;
     this.#pool = pool;
     this.#features = features;
-  }
-
-  /** The module of an element type; null as long as it is compiled in the background. */
-  #program(type: GemmType): SharedProgram | null {
-    const known = this.#programs.get(type);
-    if (known !== undefined) return known;
-    const bytes = renderGemm(type, this.#features);
-    const open = (module: WebAssembly.Module): SharedProgram => {
-      const { exports } = new WebAssembly.Instance(module, { m: { memory: this.#heap.memory } });
-      const program = new SharedProgram(exports as Entries, bytes);
-      this.#programs.set(type, program);
-      return program;
-    };
-    try {
-      return open(new WebAssembly.Module(bytes));
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      // Too large to be compiled at once on this thread.
-      this.#programs.set(type, null);
-      WebAssembly.compile(bytes).then(open, () => undefined);
-      return null;
-    }
+    this.#programs = new Programs(heap);
   }
 
   /** Computes products of equal sizes; false if the code for it is not there yet. */
   run(type: GemmType, products: readonly Product[]): boolean {
-    const program = this.#program(type);
+    const program = this.#programs.get(type, () => renderGemm(type, this.#features));
     if (program === null) return false;
     const { m, n, k } = products[0]!;
     const work = m * n * k * products.length;

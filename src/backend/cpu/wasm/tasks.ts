@@ -39,8 +39,33 @@ export const JOB_HEADER = 4;
  *   bytes of scratch a thread]
  * - batch: whole products. [list of addresses a, b, c; row and column strides of a and of b; m, n, k, bytes of an element, rows, columns
  *   and k of a block, scratch, bytes of scratch a thread, bytes of packed A, bytes of packed B]
+ *
+ * Of convolutions, whose operands are given by tables of offsets (conv-code.ts), for each group of channels:
+ * - box: planes of input with a margin of zeros. [source, steps of group, batch and channel, strides of the box, its sizes, target, bytes of a
+ *   plane, place of the box in it, bytes of its planes and of its rows, groups, channels, planes in all, planes a task]
+ * - rows: blocks of the weight. [weight, step of a group, across, along, rows, k, k of a block, target, bytes of a group, bytes of an element,
+ *   blocks]
+ * - conv: [input, step of a group, across, along, columns, columns a task, k, k of a block, k of a chunk, packed weight or 0, bytes of a
+ *   group's, weight, step of a group, across, along, rows, rows a task, out, step of a group, bytes of a row, offsets of columns, array of
+ *   partial sums, bytes of its rows, chunks, scratch, bytes of scratch a thread, bytes of packed weight in it, bytes of packed input, bytes
+ *   of an element]
+ * - sums: adds up the chunks. [arrays, chunks, bytes of a row, rows, columns, rows a task, out, step of a group, bytes of a row of out, offsets
+ *   of columns]
+ * - direct: few rows. [input, step of a group, across, along, columns, columns a task, k, weight, step of a group, step of a row, along, rows,
+ *   out, step of a group, bytes of a row, offsets of columns, scratch, bytes of scratch a thread, bytes of an element]
  */
-export const KIND = { run: 0, piece: 1, pack: 2, gemm: 3, batch: 4 } as const;
+export const KIND = {
+  run: 0,
+  piece: 1,
+  pack: 2,
+  gemm: 3,
+  batch: 4,
+  box: 5,
+  rows: 6,
+  conv: 7,
+  sums: 8,
+  direct: 9,
+} as const;
 
 /** Runs task `t` of the job whose own words start at `at`; `heap` is all of the memory, `thread` numbers who runs it. */
 export function runTask(kind: number, heap: Int32Array, at: number, entries: Entries, t: number, thread: number): void {
@@ -67,6 +92,104 @@ export function runTask(kind: number, heap: Int32Array, at: number, entries: Ent
     const scratch = w(11) + thread * w(12);
     entries["packRows"]!(w(0) + row * w(1), w(1), w(2), rows, w(5), scratch + 512);
     entries["multiply"]!(scratch + 512, w(6), w(7) + row * w(8), w(8), rows, w(4), w(5), w(9), scratch);
+  } else if (kind === 5) {
+    const [groups, channels] = [w(15), w(16)];
+    const end = Math.min((t + 1) * w(18), w(17));
+    heap.fill(0, (w(10) + t * w(18) * w(11)) >>> 2, (w(10) + end * w(11)) >>> 2);
+    for (let plane = t * w(18); plane < end; plane++) {
+      const rest = Math.floor(plane / channels);
+      const [batch, group, channel] = [Math.floor(rest / groups), rest % groups, plane % channels];
+      const source = w(0) + group * w(1) + batch * w(2) + channel * w(3);
+      const target = w(10) + plane * w(11) + w(12);
+      entries["copyBox"]!(source, w(4), w(5), w(6), w(7), w(8), w(9), target, w(13), w(14));
+    }
+  } else if (kind === 6) {
+    const group = Math.floor(t / w(10));
+    const start = (t % w(10)) * w(6);
+    const panels = Math.ceil(w(4) / 6) * 6;
+    const target = w(7) + group * w(8) + start * panels * w(9);
+    const depth = Math.min(w(6), w(5) - start);
+    entries["gatherRows"]!(w(0) + group * w(1), w(2), w(3) + 4 * start, w(4), depth, target);
+  } else if (kind === 7) {
+    const [columns, rows, chunks, item] = [w(4), w(15), w(23), w(28)];
+    const blocks = Math.ceil(columns / w(5));
+    const rowBlocks = Math.ceil(rows / w(16));
+    const column = (t % blocks) * w(5);
+    let rest = Math.floor(t / blocks);
+    const row = (rest % rowBlocks) * w(16);
+    rest = Math.floor(rest / rowBlocks);
+    const chunk = rest % chunks;
+    const group = Math.floor(rest / chunks);
+    const width = Math.min(w(5), columns - column);
+    const height = Math.min(w(16), rows - row);
+    const scratch = w(24) + thread * w(25);
+    const packedA = scratch + 512;
+    const packedB = packedA + w(26);
+    const to = w(20) + 4 * column;
+    const out = w(17) + group * w(18) + row * w(19);
+    // Straight to where they belong if columns lie side by side there.
+    const first = heap[to >>> 2]!;
+    const isDense = chunks === 1 && heap[(to >>> 2) + width - 1]! - first === (width - 1) * item;
+    let [target, stride] = [packedB + w(27), w(5) * item];
+    if (isDense) [target, stride] = [out + first, w(19)];
+    else if (chunks > 1) {
+      stride = w(22);
+      target = w(21) + ((group * chunks + chunk) * rows + row) * stride + column * item;
+    }
+    const begin = chunk * w(8);
+    const end = Math.min(begin + w(8), w(6));
+    const panels = Math.ceil(rows / 6) * 6;
+    for (let p = begin; p < end; p += w(7)) {
+      const depth = Math.min(w(7), end - p);
+      entries["gatherColumns"]!(w(0) + group * w(1), w(2) + 4 * column, w(3) + 4 * p, width, depth, packedB);
+      let left = w(9) + group * w(10) + (p * panels + row * depth) * item;
+      if (w(9) === 0) {
+        left = packedA;
+        entries["gatherRows"]!(w(11) + group * w(12), w(13) + 4 * row, w(14) + 4 * p, height, depth, left);
+      }
+      for (let i = 0; i < height; i += 192) {
+        const some = Math.min(192, height - i);
+        const at = target + i * stride;
+        entries["multiply"]!(
+          left + i * depth * item,
+          packedB,
+          at,
+          stride,
+          some,
+          width,
+          depth,
+          p > begin ? 1 : 0,
+          scratch,
+        );
+      }
+    }
+    if (chunks === 1 && !isDense) entries["finish"]!(target, 1, 0, stride, height, width, out, w(19), to);
+  } else if (kind === 8) {
+    const blocks = Math.ceil(w(3) / w(5));
+    const group = Math.floor(t / blocks);
+    const row = (t % blocks) * w(5);
+    const step = w(3) * w(2);
+    const parts = w(0) + group * w(1) * step + row * w(2);
+    const out = w(6) + group * w(7) + row * w(8);
+    entries["finish"]!(parts, w(1), step, w(2), Math.min(w(5), w(3) - row), w(4), out, w(8), w(9));
+  } else if (kind === 9) {
+    const [columns, item] = [w(4), w(18)];
+    const blocks = Math.ceil(columns / w(5));
+    const group = Math.floor(t / blocks);
+    const column = (t % blocks) * w(5);
+    const width = Math.min(w(5), columns - column);
+    const scratch = w(16) + thread * w(17);
+    const to = w(15) + 4 * column;
+    const first = heap[to >>> 2]!;
+    const lanes = 64 / item;
+    const isDense = width % lanes === 0 && heap[(to >>> 2) + width - 1]! - first === (width - 1) * item;
+    for (let row = 0; row < w(11); row++) {
+      const out = w(12) + group * w(13) + row * w(14);
+      const weight = w(7) + group * w(8) + row * w(9);
+      const target = isDense ? out + first : scratch;
+      entries["direct"]!(w(0) + group * w(1), w(2) + 4 * column, w(3), weight, w(10), width, w(6), target);
+      if (!isDense) entries["finish"]!(scratch, 1, 0, 0, 1, width, out, 0, to);
+    }
   } else {
     const list = (w(0) >>> 2) + 3 * t;
     const [a, b, c] = [heap[list]!, heap[list + 1]!, heap[list + 2]!];
