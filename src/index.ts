@@ -27,6 +27,9 @@ export {
   type MemoryInfo,
   type MemoryValue,
 } from "./init.ts";
+export { memoryTimeline, type MemoryTimeline } from "./timeline.ts";
+export type { Timeline, TimelineBuffer, TimelineStep, TimelineValue } from "./graph/timeline.ts";
+export type { Phase } from "./graph/phases.ts";
 export { isDebugModeEnabled, setDebugMode } from "./graph/site.ts";
 export type { LiveValue, ValueOwner } from "./graph/figures.ts";
 export {

@@ -187,14 +187,13 @@ class Tracing extends NullBackend {
     return super.read(requests);
   }
 
-  /** The most bytes that were needed at the same time from a moment on. */
-  leastPeak(from: number): number {
+  /** The most bytes that were needed at the same time. */
+  leastPeak(): number {
     const changes = new Map<number, number>();
     const add = (at: number, bytes: number): void => void changes.set(at, (changes.get(at) ?? 0) + bytes);
     for (const [buffer, first] of this.#first) {
       const last = this.#last.get(buffer)!;
-      if (last < from) continue;
-      add(Math.max(first, from), buffer.bytes);
+      add(first, buffer.bytes);
       add(last + 1, -buffer.bytes);
     }
     let now = 0;
@@ -207,9 +206,8 @@ class Tracing extends NullBackend {
   }
 }
 
-/** Steps of the run on the null backend, and from where on it counts: whole rounds of a loop that waits each 100 steps. */
+/** Steps of the run on the null backend: whole rounds of a loop that waits each 100 steps. Like the peak, the least counts from the first step on. */
 const NULL_STEPS = 400;
-const NULL_FROM = 200;
 
 /** The least memory that a loop needs, as kernels are made on a device with such limits. */
 async function leastBytes(id: string, limits: BackendLimits): Promise<number> {
@@ -218,15 +216,13 @@ async function leastBytes(id: string, limits: BackendLimits): Promise<number> {
   setBackend(backend);
   setDefaultBackend(backend);
   const { step, parameters } = loop.start(tg);
-  let from = 0;
   for (let i = 0; i < NULL_STEPS; i++) {
-    if (i === NULL_FROM) from = backend.time + 1;
     const value = step(i);
     for (const p of parameters) backend.noteParameter(p.impl.storage.node.buffer);
     if (loop.awaits === "each step" || (loop.awaits === "each 100" && i % 100 === 99)) await value.data();
   }
   endBackend(backend);
-  return backend.leastPeak(from);
+  return backend.leastPeak();
 }
 
 async function ours(id: string, device: "cpu" | "webgpu", steps: number, seconds: number): Promise<MemoryOutcome> {

@@ -5,7 +5,8 @@ import { setGrad } from "../base.ts";
 import { isFloat } from "../dtype.ts";
 import { ArgumentError, AutogradError, DeviceError, ShapeError } from "../errors.ts";
 import { realize } from "../graph/runtime.ts";
-import { coversWhole } from "../graph/node.ts";
+import { coversWhole, lastNodeId } from "../graph/node.ts";
+import { notePhase } from "../graph/phases.ts";
 import { sameShape, showShape } from "../graph/view.ts";
 import { isTensor, snapshot } from "../ops/apply.ts";
 import { frozen } from "./inplace.ts";
@@ -96,6 +97,7 @@ class Walk {
   }
 
   run(): Grads {
+    const before = lastNodeId();
     this.#countDependencies();
     const pushed = new Set<GradFn>();
     for (const { fn } of this.#roots)
@@ -110,6 +112,7 @@ class Walk {
     } finally {
       capturing -= captures;
     }
+    notePhase("backward", before, lastNodeId());
     if (this.#accumulated.length > 0) this.#writeOut();
     return this.#result;
   }

@@ -18,6 +18,12 @@ interface Block {
   readonly slots: number;
 }
 
+/** What is told of (the rest of) a block. */
+export function blockOf(bytes: number): LiveValue {
+  const none = { isPrevious: false, isCached: true, site: null };
+  return { bytes, shape: [bytes], dtype: "uint8", operation: "arena", owner: "unused", ...none };
+}
+
 /** A place in the arena. */
 export interface Slot {
   readonly block: Block;
@@ -86,19 +92,12 @@ export class Arena {
     const result = this.nodes().map((node) => figuresOf(node, ARENA_BYTES));
     const rest = this.bytes - result.length * ARENA_BYTES;
     if (rest === 0) return result;
-    return [
-      ...result,
-      {
-        bytes: rest,
-        shape: [rest],
-        dtype: "uint8",
-        operation: "arena",
-        owner: "unused",
-        isPrevious: false,
-        isCached: true,
-        site: null,
-      },
-    ];
+    return [...result, blockOf(rest)];
+  }
+
+  /** Memory of all blocks. */
+  buffers(): DeviceBuffer[] {
+    return this.#blocks.map(({ buffer }) => buffer);
   }
 
   /** Copies the value in a buffer into a slot. */

@@ -189,6 +189,27 @@ export interface PlanHost {
   disown(node: Node): DeviceBuffer;
 }
 
+/** Calls of a plan that are about to run. */
+export interface PlannedRun {
+  readonly calls: readonly Call[];
+  /** The node that each buffer of each call stands for. */
+  readonly nodesOf: readonly (readonly Node[])[];
+  /** What outlives the run, and where. */
+  readonly targets: readonly { readonly node: Node; readonly buffer: DeviceBuffer }[];
+}
+
+/** Hears of what is about to run; what it gives is called once memory has its owners. */
+type RunObserver = (run: PlannedRun) => () => void;
+
+let observer: RunObserver | null = null;
+
+/** Sets who hears of runs (null: nobody); gives who did before. */
+export function observeRuns(next: RunObserver | null): RunObserver | null {
+  const before = observer;
+  observer = next;
+  return before;
+}
+
 /**
  * Runs a plan over a graph of its structure. Nothing is changed if memory runs out, or if the device refuses a call. Host values of `streams` are
  * brought over one after the other.
@@ -225,6 +246,11 @@ export function runPlan(plan: Plan, graph: Graph, backend: Backend, host: PlanHo
     buffers: step.buffers.map(bufferAt),
     tag: step.usesStatus ? host.tagFor(step.checks.map((at) => nodes[at]!)) : 0,
   }));
+  const told = observer?.({
+    calls,
+    nodesOf: plan.steps.map((step) => step.buffers.map((at) => nodes[at]!)),
+    targets: plan.targets.map((at) => ({ node: nodes[at]!, buffer: bufferAt(at) })),
+  });
   try {
     if (streams === null) backend.run(calls);
     else runStreamed(calls, nodes, streams, streamed, backend);
@@ -245,6 +271,7 @@ export function runPlan(plan: Plan, graph: Graph, backend: Backend, host: PlanHo
   }
   // A base that was taken over by a value that is itself temporary has served its time.
   for (const buffer of moved.keys()) backend.release(buffer);
+  told?.();
 }
 
 /** Runs calls in order, each as soon as the host values that it is the first to read are on their way. */

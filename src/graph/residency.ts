@@ -13,7 +13,7 @@
 
 import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 import type { HostArray } from "../dtype.ts";
-import { Arena, ARENA_BYTES, type Slot } from "./arena.ts";
+import { Arena, ARENA_BYTES, blockOf, type Slot } from "./arena.ts";
 import { GIVEN_UP, lossReason } from "./faults.ts";
 import { figuresOf, type LiveValue } from "./figures.ts";
 import type { Node } from "./node.ts";
@@ -283,9 +283,20 @@ export class Residency {
 
   /** What is told of every value that has memory. */
   values(): LiveValue[] {
-    const result = [...this.#states.values()];
-    for (const node of [...this.#caches, ...this.#held]) result.push(figuresOf(node, node.buffer!.bytes));
-    return [...result, ...this.#arena.values()];
+    const blocks = new Set(this.#arena.buffers());
+    const own = this.holdings().filter(({ buffer }) => !blocks.has(buffer));
+    return [...own.map(({ value }) => value), ...this.#arena.values()];
+  }
+
+  /** Buffers of all values, and blocks of small ones; the node where it is held here. */
+  holdings(): { buffer: DeviceBuffer; value: LiveValue; node: Node | null }[] {
+    const state = [...this.#states].map(([buffer, value]) => ({ buffer, value, node: null }));
+    const others = [...this.#caches, ...this.#held].map((node) => {
+      const buffer = node.buffer!;
+      return { buffer, value: figuresOf(node, buffer.bytes), node };
+    });
+    const blocks = this.#arena.buffers().map((buffer) => ({ buffer, value: blockOf(buffer.bytes), node: null }));
+    return [...state, ...others, ...blocks];
   }
 
   /** Starts the highest need anew. */

@@ -4,6 +4,7 @@ import { noGrad } from "../autograd/mode.ts";
 import type { Storage } from "../base.ts";
 import { ArgumentError } from "../errors.ts";
 import { lastNodeId, type Node } from "../graph/node.ts";
+import { notePhase } from "../graph/phases.ts";
 import { flushRecorded, needsWaiting, realize } from "../graph/runtime.ts";
 import { isTensor } from "../ops/apply.ts";
 import type { Tensor } from "../tensor.ts";
@@ -105,6 +106,7 @@ export abstract class Optimizer<O extends object> {
         }
       }
     });
+    notePhase("step", before, lastNodeId());
     const byBackend = new Map<unknown, Set<Node>>();
     for (const t of written) {
       const { storage } = t.impl;

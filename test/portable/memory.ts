@@ -306,6 +306,82 @@ Object.assign(tests, {
     expectClose(await x.toArray(), [1, 2, 3]);
   },
 
+  "a timeline tells the life of every buffer of a training step": async () => {
+    const w = tg.rand(100, 60).requiresGrad_();
+    const optimizer = new tg.optim.Adam([w], { lr: 0.01 });
+    const step = async (): Promise<number> => {
+      const x = tg.tensor(new Float32Array(80 * 100).fill(0.5), { shape: [80, 100] });
+      const loss = x.matmul(w).square().sum();
+      optimizer.zeroGrad();
+      loss.backward();
+      optimizer.step();
+      return loss.item();
+    };
+    for (let i = 0; i < 3; i++) await step();
+    const { steps, buffers, peakBytes, peakAt, result, device } = await tg.memoryTimeline(step);
+    ensure(result > 0 && device === tg.currentDevice().type, "what the step gave, and where");
+    ensure(
+      steps.some((s) => s.kind === "upload" && s.operations.includes("tensor")),
+      "the batch came over",
+    );
+    ensure(
+      steps.some((s) => s.kind === "kernel" && s.phase === "forward" && s.operations.includes("matmul")),
+      "forward",
+    );
+    ensure(
+      steps.some((s) => s.kind === "kernel" && s.phase === "backward"),
+      "backward",
+    );
+    ensure(
+      steps.some((s) => s.kind === "kernel" && s.phase === "step"),
+      "the optimiser",
+    );
+    const phases = steps.filter((s) => s.kind === "kernel").map((s) => s.phase);
+    expectEqual([phases[0], phases.at(-1)], ["forward", "step"], "the first and the last kernel");
+    const withShape = (shape: string, owner: string): tg.TimelineBuffer[] =>
+      buffers.filter((b) => b.values.some((v) => v.shape.join() === shape && v.owner === owner));
+    expectEqual(withShape("100,60", "optimiser state").length, 2, "two moments, each in one buffer");
+    ensure(
+      withShape("100,60", "optimiser state").every((b) => b.isOld && b.to === null),
+      "they were there before, and still are",
+    );
+    ensure(
+      withShape("100,60", "parameter").some((b) => !b.isOld && b.to === null),
+      "the new parameter",
+    );
+    ensure(withShape("100,60", "gradient").length >= 1, "the gradient");
+    ensure(withShape("80,60", "saved for backward").length >= 1, "what square saved");
+    for (const b of buffers) {
+      ensure(b.from <= (b.to ?? steps.length), `a buffer's life goes forward: ${b.from} to ${b.to}`);
+      ensure(b.to === null || b.reusedBy === null || buffers[b.reusedBy]!.from >= b.to, "memory is used again after");
+      for (const v of b.values) ensure(v.from <= v.to && v.to < Math.max(steps.length, 1), `${v.from} to ${v.to}`);
+    }
+    // What the steps say is what the buffers add up to.
+    const alive = (at: number): number =>
+      buffers.filter((b) => b.from <= at && at < (b.to ?? Infinity)).reduce((sum, b) => sum + b.bytes, 0);
+    expectEqual(
+      steps.map((s) => s.bytes),
+      steps.map((_, i) => alive(i)),
+      "bytes at each step",
+    );
+    ensure(peakBytes >= Math.max(...steps.map((s) => s.bytes)) && peakAt <= steps.length, `a peak of ${peakBytes}`);
+    // It leaves nothing behind.
+    const again = await step();
+    ensure(Number.isFinite(again), "the device works as before");
+    const empty = await tg.memoryTimeline(() => 7);
+    expectEqual([empty.result, empty.steps.length], [7, 0], "nothing done");
+    await expectThrows(() => tg.memoryTimeline(() => tg.memoryTimeline(() => 1)), "another timeline");
+    await expectThrows(() => tg.memoryTimeline(3 as unknown as () => number), "memoryTimeline: expected a function");
+    await expectThrows(
+      () =>
+        tg.memoryTimeline(() => {
+          throw new RangeError("mine");
+        }),
+      "mine",
+    );
+    expectEqual((await tg.memoryTimeline(() => 8)).result, 8, "after one that failed");
+  },
+
   "a budget is kept to, and nothing is lost": async () => {
     tg.setMemoryBudget(0);
     try {
