@@ -52,34 +52,62 @@ export function isOptions(value: unknown): value is Record<string, unknown> {
   return prototype === Object.prototype || prototype === null;
 }
 
-/** What kind of value some names stand for wherever they are used. */
-const KINDS: Readonly<Record<string, "boolean" | "number" | "boolean or null" | "number or null">> = {
-  keepdim: "boolean",
-  unbiased: "boolean",
-  accumulate: "boolean",
-  requiresGrad: "boolean",
-  sparseGrad: "boolean",
-  ceilMode: "boolean",
-  countIncludePad: "boolean",
-  returnIndices: "boolean",
-  antialias: "boolean",
-  alignCorners: "boolean or null",
-  recomputeScaleFactor: "boolean or null",
-  divisorOverride: "number or null",
-  alpha: "number",
-  beta: "number",
-  eps: "number",
-  ignoreIndex: "number",
-  labelSmoothing: "number",
+/** Names that stand for one kind of value wherever they are used. */
+const NAMES = {
+  boolean:
+    "replacement trackRunningStats affine elementwiseAffine batchFirst normFirst bidirectional keepdim unbiased accumulate requiresGrad sparseGrad ceilMode countIncludePad returnIndices antialias descending training full logTarget logInput swap " +
+    "largest sorted right returnInverse returnCounts withReplacement asTuple hard isCausal outInt32 useInputStats includeLastOffset scaleGradByFreq sparse " +
+    "inplace equalNan",
+  "boolean or null": "alignCorners recomputeScaleFactor stable",
+  number:
+    "alpha beta eps ignoreIndex labelSmoothing margin delta rtol atol maxnorm momentum lambd negativeSlope minVal maxVal tau lower upper dropoutP dx",
+  "number or null": "divisorOverride scale nan posinf neginf maxNorm paddingIdx",
+  "Tensor or null":
+    "weight bias posWeight runningMean runningVar prepend append fweights aweights sorter offsets perSampleWeights attnMask weights",
+} as const;
+
+type Kind = keyof typeof NAMES;
+
+const KINDS: ReadonlyMap<string, Kind> = new Map(
+  Object.entries(NAMES).flatMap(([kind, names]) => names.split(" ").map((name) => [name, kind as Kind] as const)),
+);
+
+/** The same for constructors, whose names are those of classes. */
+const OF_CLASSES: Readonly<Record<string, Kind>> = { bias: "boolean", momentum: "number or null" };
+
+/** Operations whose argument of such a name is of another kind. */
+const OTHERWISE: Readonly<Record<string, Kind | null>> = {
+  "logit.eps": "number or null",
+  "rmsNorm.eps": "number or null",
+  "RMSNorm.eps": "number or null",
+  "lerp.weight": null,
+  "lerp_.weight": null,
 };
+
+function isTensorValue(value: unknown): boolean {
+  return value instanceof Object && (value as { impl?: unknown }).impl instanceof Impl;
+}
+
+function isClassName(name: string): boolean {
+  return name[0]! >= "A" && name[0]! <= "Z";
+}
 
 /** Fails for a flag that is no boolean, a factor that is no number, an unknown dtype or a device that is no name. */
 function checkKinds(name: string, values: Readonly<Record<string, unknown>>): void {
   for (const key of Object.keys(values)) {
     const value = values[key];
     if (key === "dtype" && value != null) checkDType(value, name);
-    const wanted = key === "device" && value !== null ? "string" : Object.hasOwn(KINDS, key) ? KINDS[key]! : null;
-    const kind = value === null ? "null" : typeof value;
+    const usual = KINDS.get(key);
+    const own =
+      usual === undefined
+        ? null
+        : `${name}.${key}` in OTHERWISE
+          ? OTHERWISE[`${name}.${key}`]
+          : isClassName(name)
+            ? OF_CLASSES[key]
+            : undefined;
+    const wanted = key === "device" && value !== null ? "string" : own === undefined ? usual! : own;
+    const kind = value === null ? "null" : isTensorValue(value) ? "Tensor" : typeof value;
     if (wanted !== null && !wanted.split(" or ").includes(kind))
       throw new ArgumentError(`${name}: ${key} must be a ${wanted}, got ${describeValue(value)}`);
   }
@@ -87,7 +115,7 @@ function checkKinds(name: string, values: Readonly<Record<string, unknown>>): vo
 
 /** A value in a message: short, whatever it is. */
 export function describeValue(value: unknown): string {
-  if (value instanceof Object && (value as { impl?: unknown }).impl instanceof Impl) return "a Tensor";
+  if (isTensorValue(value)) return "a Tensor";
   if (Array.isArray(value)) return "an array";
   switch (typeof value) {
     case "undefined":
@@ -105,7 +133,7 @@ export function describeValue(value: unknown): string {
 
 /** Fails, with the name of the operation, unless the value is a tensor. */
 export function requireTensor(name: string, what: string, value: unknown): void {
-  if (!(value instanceof Object && (value as { impl?: unknown }).impl instanceof Impl))
+  if (!isTensorValue(value))
     throw new ArgumentError(
       `${name}: ${what} must be a Tensor, got ${describeValue(value)}; make one with tensor(...)`,
     );

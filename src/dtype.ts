@@ -26,6 +26,13 @@ export function isFloat(dtype: DType): boolean {
   return dtype === "float32" || dtype === "float16" || dtype === "float64";
 }
 
+/** True if a number can be converted to a dtype without overflow, by PyTorch's rule: fractions are cut off, negative numbers wrap to bytes. */
+export function holds(dtype: DType, value: number): boolean {
+  if (dtype === "int32") return value >= -(2 ** 31) && value <= 2 ** 31 - 1;
+  if (dtype === "uint8") return value <= 255 && (value >= 0 || (value >= -255 && Number.isInteger(value)));
+  return true;
+}
+
 /** PyTorch's categories: 0 bool, 1 integer, 2 floating point. */
 export function category(dtype: DType): 0 | 1 | 2 {
   return isFloat(dtype) ? 2 : dtype === "bool" ? 0 : 1;

@@ -5,7 +5,7 @@ import { CpuBackend } from "./backend/cpu/backend.ts";
 import { NullBackend } from "./backend/null.ts";
 import { WebGpuBackend } from "./backend/webgpu/backend.ts";
 import { findDevice, type GpuDeviceLike, type GpuLike, type WebGpuOptions } from "./backend/webgpu/device.ts";
-import { applyOptions } from "./args.ts";
+import { applyOptions, describeValue } from "./args.ts";
 import { ArgumentError, DeviceError, type DeviceLostReason } from "./errors.ts";
 import {
   activeBackends,
@@ -109,7 +109,7 @@ async function choose(options: InitOptions, endingsBefore: number): Promise<Devi
   const { threads } = options;
   if (threads !== undefined) {
     if (!Number.isInteger(threads) || threads < 1)
-      throw new ArgumentError(`init: threads must be a whole number from 1 on, got ${String(threads)}`);
+      throw new ArgumentError(`init: threads must be a whole number from 1 on, got ${describeValue(threads)}`);
     const cpu = backendOf("cpu");
     if (cpu instanceof CpuBackend) cpu.setThreads(threads);
   }
@@ -278,6 +278,6 @@ export function resetPeakMemory(): void {
  */
 export function setMemoryBudget(bytes: number | null): void {
   if (bytes !== null && !(bytes >= 0))
-    throw new ArgumentError(`setMemoryBudget: expected bytes of at least 0 or null, got ${String(bytes)}`);
+    throw new ArgumentError(`setMemoryBudget: expected bytes of at least 0 or null, got ${describeValue(bytes)}`);
   setBudget(bytes);
 }

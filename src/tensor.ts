@@ -178,7 +178,10 @@ export class Tensor extends StatisticsMethods {
 
   /** Writes uniform random numbers of [from, to). */
   uniform_(from = 0, to = 1): this {
-    if (!(from <= to)) throw new ArgumentError(`uniform_: expects from <= to, got ${from} and ${to}`);
+    if (typeof from !== "number" || typeof to !== "number" || !(from <= to))
+      throw new ArgumentError(
+        `uniform_: expects numbers from <= to, got ${describeValue(from)} and ${describeValue(to)}`,
+      );
     return this.#overwrite("UniformBackward0", () =>
       random
         .randomFor(this, "uniform")
@@ -189,7 +192,10 @@ export class Tensor extends StatisticsMethods {
 
   /** Writes normal random numbers. */
   normal_(mean = 0, std = 1): this {
-    if (!(std >= 0)) throw new ArgumentError(`normal_: std must not be negative, got ${std}`);
+    if (typeof mean !== "number" || typeof std !== "number" || !(std >= 0))
+      throw new ArgumentError(
+        `normal_: expects a mean and a std that is not negative, got ${describeValue(mean)} and ${describeValue(std)}`,
+      );
     return this.#overwrite("NormalBackward0", () => random.randomFor(this, "normal").mul(std).add(mean));
   }
 

@@ -1,7 +1,7 @@
 /** Comparing derivatives with finite differences, in float64. */
 
-import { applyOptions } from "../args.ts";
-import { AutogradError } from "../errors.ts";
+import { applyOptions, describeValue } from "../args.ts";
+import { ArgumentError, AutogradError } from "../errors.ts";
 import { fromHost } from "../ops/creation.ts";
 import { isTensor } from "../ops/apply.ts";
 import type { Tensor } from "../tensor.ts";
@@ -22,6 +22,13 @@ export interface GradcheckOptions {
 /** A function to check. */
 export type Check = (...inputs: Tensor[]) => Tensor | readonly Tensor[];
 
+function tensorsOf(op: string, inputs: unknown): readonly Tensor[] {
+  const list: unknown = isTensor(inputs) ? [inputs] : inputs;
+  if (!Array.isArray(list) || !list.every(isTensor))
+    throw new ArgumentError(`${op}: inputs must be a Tensor or an array of Tensors, got ${describeValue(inputs)}`);
+  return list;
+}
+
 /**
  * True if the gradients of `fn` at `inputs` agree with central differences; throws an `AutogradError` that says where they do not.
  * Inputs that require grad should be float64 tensors on the CPU.
@@ -33,7 +40,7 @@ export async function gradcheck(
 ): Promise<boolean> {
   applyOptions("gradcheck", ["eps", "atol", "rtol", "raiseException"], {}, { ...options }, {});
   const { eps = 1e-6, atol = 1e-5, rtol = 1e-3, raiseException = true } = options;
-  const list = isTensor(inputs) ? [inputs] : inputs;
+  const list = tensorsOf("gradcheck", inputs);
   const wanted = list.filter((t) => t.requiresGrad);
   if (wanted.length === 0) throw new AutogradError("gradcheck: at least one input must require grad");
   for (const t of wanted)
@@ -115,8 +122,9 @@ export async function gradgradcheck(
   inputs: Tensor | readonly Tensor[],
   options: GradcheckOptions = {},
 ): Promise<boolean> {
-  const list = isTensor(inputs) ? [inputs] : inputs;
+  const list = tensorsOf("gradgradcheck", inputs);
   const outputs = outputsOf(fn(...list)).filter((out) => out.requiresGrad);
+  if (outputs.length === 0) throw new AutogradError("gradgradcheck: no output of the function requires grad");
   // Weights must not be special numbers; a fixed irregular sequence serves as well as a random one.
   const weights = outputs.map((out, o) => {
     const values = Float64Array.from({ length: out.numel() }, (_, i) => Math.sin(1.3 * i + o + 0.7));

@@ -1,5 +1,7 @@
 /** Datasets: samples by number. */
 
+import { describeValue, integers } from "../args.ts";
+import { checkTensor } from "../ops/apply.ts";
 import { ArgumentError, IndexError, ShapeError } from "../errors.ts";
 import { showShape } from "../graph/view.ts";
 import { fromHost } from "../ops/creation.ts";
@@ -17,9 +19,10 @@ export abstract class Dataset<T = unknown> {
 }
 
 function checked(name: string, index: number, length: number): number {
+  if (!Number.isInteger(index))
+    throw new IndexError(`${name}: the index must be an integer, got ${describeValue(index)}`);
   const at = index < 0 ? index + length : index;
-  if (!Number.isInteger(index) || at < 0 || at >= length)
-    throw new IndexError(`${name}: index ${index} is out of range for ${length} samples`);
+  if (at < 0 || at >= length) throw new IndexError(`${name}: index ${index} is out of range for ${length} samples`);
   return at;
 }
 
@@ -30,6 +33,7 @@ export class TensorDataset extends Dataset<Tensor[]> {
   constructor(...tensors: readonly Tensor[]) {
     super();
     if (tensors.length === 0) throw new ArgumentError("TensorDataset: expected at least one tensor");
+    tensors.forEach((t, i) => checkTensor("TensorDataset", `tensor ${i}`, t));
     for (const t of tensors)
       if (t.dim() === 0 || t.shape[0] !== tensors[0]!.shape[0])
         throw new ShapeError(
@@ -61,7 +65,7 @@ export class Subset<T> extends Dataset<T> {
   constructor(dataset: Dataset<T>, indices: readonly number[]) {
     super();
     this.dataset = dataset;
-    this.indices = [...indices];
+    this.indices = integers("Subset", "indices", indices);
     if (dataset.batch !== undefined) this.batch = (list) => dataset.batch!(list.map((i) => this.indices[i]!));
   }
   override get length(): number {
@@ -97,6 +101,10 @@ export class ConcatDataset<T> extends Dataset<T> {
 /** A dataset in random parts of the lengths given, or of fractions that add up to 1. */
 export function randomSplit<T>(dataset: Dataset<T>, lengths: readonly number[]): Subset<T>[] {
   const n = dataset.length;
+  if (!Array.isArray(lengths) || !lengths.every((l) => typeof l === "number" && l >= 0))
+    throw new ArgumentError(
+      `randomSplit: lengths must be an array of numbers that are not negative, got ${describeValue(lengths)}`,
+    );
   const total = lengths.reduce((a, b) => a + b, 0);
   let sizes = [...lengths];
   if (Math.abs(total - 1) < 1e-9 && lengths.every((f) => f >= 0 && f <= 1)) {

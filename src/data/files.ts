@@ -1,6 +1,6 @@
 /** Data of well-known files: IDX (as MNIST has it), tables of comma-separated values, and text by characters. */
 
-import { parse, signature, type ArgsOf } from "../args.ts";
+import { checkInteger, describeValue, parse, signature, type ArgsOf } from "../args.ts";
 import { hostArray } from "../dtype.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
 import { defaultBackend } from "../graph/devices.ts";
@@ -10,11 +10,15 @@ import { Dataset } from "./dataset.ts";
 
 /** The tensor of an IDX file (unpacked): bytes become uint8, integers int32, numbers float32. */
 export function loadIdx(data: ArrayBuffer | Uint8Array): Tensor {
+  if (!(data instanceof Uint8Array || data instanceof ArrayBuffer))
+    throw new ArgumentError(`loadIdx: expected the bytes of a file, got ${describeValue(data)}`);
   const bytes = data instanceof Uint8Array ? data : new Uint8Array(data);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   if (bytes.length < 4 || bytes[0] !== 0 || bytes[1] !== 0)
     throw new ArgumentError("loadIdx: this is no IDX file (is it still packed by gzip?)");
   const rank = bytes[3]!;
+  if (bytes.length < 4 + 4 * rank)
+    throw new ArgumentError(`loadIdx: the header of ${rank} sizes is longer than the file of ${bytes.length} bytes`);
   const shape = Array.from({ length: rank }, (_, d) => view.getUint32(4 + 4 * d));
   const count = shape.reduce((a, b) => a * b, 1);
   const start = 4 + 4 * rank;
@@ -80,6 +84,11 @@ export function loadCsv(
   values: Tensor;
 } {
   const { delimiter = ",", header = true } = parse(LOAD_CSV, args);
+  if (typeof text !== "string") throw new ArgumentError(`loadCsv: expected a text, got ${describeValue(text)}`);
+  if (typeof delimiter !== "string" || delimiter.length !== 1)
+    throw new ArgumentError(`loadCsv: delimiter must be one character, got ${describeValue(delimiter)}`);
+  if (typeof header !== "boolean")
+    throw new ArgumentError(`loadCsv: header must be a boolean, got ${describeValue(header)}`);
   const rows = fieldsOf(text, delimiter);
   const columns = header ? (rows.shift() ?? []) : (rows[0] ?? []).map((_, i) => String(i));
   const numbers = new Float64Array(rows.length * columns.length);
@@ -107,6 +116,9 @@ export class TextDataset extends Dataset<[Tensor, Tensor]> {
 
   constructor(text: string, blockSize: number) {
     super();
+    if (typeof text !== "string") throw new ArgumentError(`TextDataset: expected a text, got ${describeValue(text)}`);
+    if (checkInteger("TextDataset", "blockSize", blockSize) < 1)
+      throw new ArgumentError(`TextDataset: blockSize must be positive, got ${blockSize}`);
     const characters = Array.from(text);
     if (characters.length <= blockSize)
       throw new ArgumentError(

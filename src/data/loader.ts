@@ -1,6 +1,6 @@
 /** Batches of a dataset, in order or at random. */
 
-import { describeValue, parse, signature, type ArgsOf } from "../args.ts";
+import { checkInteger, describeValue, integers, parse, signature, type ArgsOf } from "../args.ts";
 import { ArgumentError } from "../errors.ts";
 import { isTensor } from "../ops/apply.ts";
 import { tensor } from "../ops/creation.ts";
@@ -59,8 +59,8 @@ export class SubsetRandomSampler implements Sampler {
   readonly length: number;
   readonly #indices: readonly number[];
   constructor(indices: readonly number[]) {
-    this.#indices = [...indices];
-    this.length = indices.length;
+    this.#indices = integers("SubsetRandomSampler", "indices", indices);
+    this.length = this.#indices.length;
   }
   /** The numbers given, shuffled anew. */
   *[Symbol.iterator](): IterableIterator<number> {
@@ -73,6 +73,12 @@ export class WeightedRandomSampler implements Sampler {
   readonly length: number;
   readonly #sums: Float64Array;
   constructor(weights: readonly number[], numSamples: number) {
+    if (!Array.isArray(weights) || !weights.every((w) => typeof w === "number"))
+      throw new ArgumentError(
+        `WeightedRandomSampler: weights must be an array of numbers, got ${describeValue(weights)}`,
+      );
+    if (checkInteger("WeightedRandomSampler", "numSamples", numSamples) < 0)
+      throw new ArgumentError(`WeightedRandomSampler: numSamples must not be negative, got ${numSamples}`);
     if (weights.length === 0 || weights.some((w) => !(w >= 0)))
       throw new ArgumentError("WeightedRandomSampler: weights must not be negative");
     this.length = numSamples;
@@ -97,7 +103,9 @@ export class BatchSampler implements Iterable<number[]> {
   readonly dropLast: boolean;
   constructor(sampler: Sampler, batchSize: number, dropLast: boolean) {
     if (!Number.isInteger(batchSize) || batchSize < 1)
-      throw new ArgumentError(`BatchSampler: batchSize must be a positive integer, got ${batchSize}`);
+      throw new ArgumentError(`BatchSampler: batchSize must be a positive integer, got ${describeValue(batchSize)}`);
+    if (typeof dropLast !== "boolean")
+      throw new ArgumentError(`BatchSampler: dropLast must be a boolean, got ${describeValue(dropLast)}`);
     this.sampler = sampler;
     this.batchSize = batchSize;
     this.dropLast = dropLast;
@@ -122,7 +130,9 @@ export class BatchSampler implements Iterable<number[]> {
 
 /** Samples as a batch: tensors are stacked, numbers become a tensor, arrays and objects are taken apart; anything else stays a list. */
 export function defaultCollate(samples: readonly unknown[]): unknown {
-  const [first] = samples;
+  if (!Array.isArray(samples))
+    throw new ArgumentError(`defaultCollate: expected an array of samples, got ${describeValue(samples)}`);
+  const [first] = samples as readonly unknown[];
   if (isTensor(first)) return stack(samples as readonly Tensor[]);
   if (typeof first === "number" || typeof first === "boolean") {
     const integers = samples.every((s) => Number.isInteger(s));

@@ -1,5 +1,6 @@
 /** Forward mode, and linear maps applied to every vector of a basis at once. */
 
+import { describeValue } from "../args.ts";
 import { ArgumentError } from "../errors.ts";
 import { eye } from "../ops/creation.ts";
 import { cat } from "../ops/join.ts";
@@ -78,7 +79,7 @@ export function overBasis(
   apply: (rows: readonly Tensor[]) => readonly Tensor[],
 ): Tensor[] {
   if (chunkSize !== null && !(Number.isInteger(chunkSize) && chunkSize > 0))
-    throw new ArgumentError(`${op}: chunkSize should be null or a positive integer, got ${String(chunkSize)}`);
+    throw new ArgumentError(`${op}: chunkSize should be null or a positive integer, got ${describeValue(chunkSize)}`);
   const step = chunkSize ?? Math.max(total, 1);
   const chunks: Tensor[][] = [];
   for (let start = 0; start < Math.max(total, 1); start += step) {

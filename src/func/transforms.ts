@@ -1,6 +1,6 @@
 /** Derivatives of functions: `torch.func`'s transforms. They compose with one another and with `vmap`, to any order. */
 
-import { parse, signature, type ArgsOf } from "../args.ts";
+import { describeValue, parse, signature, type ArgsOf } from "../args.ts";
 import { enableGrad } from "../autograd/mode.ts";
 import { isFloat } from "../dtype.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
@@ -46,7 +46,7 @@ function liftArguments(op: string, args: readonly unknown[], argnums: Argnums): 
   const at = list.map((n) => {
     const index = Number.isInteger(n) && n < 0 ? n + args.length : n;
     if (!Number.isInteger(n) || index < 0 || index >= args.length)
-      throw new ArgumentError(`${op}: got argnum=${String(n)}, but only ${args.length} positional inputs`);
+      throw new ArgumentError(`${op}: got argnum=${describeValue(n)}, but only ${args.length} positional inputs`);
     return index;
   });
   if (new Set(at).size !== at.length)

@@ -1,6 +1,6 @@
 /** Functions of one example, for a batch of examples: `torch.func.vmap`. */
 
-import { parse, signature, type ArgsOf } from "../args.ts";
+import { describeValue, parse, signature, type ArgsOf } from "../args.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
 import type { Randomness } from "../graph/trace.ts";
 import { isTensor } from "../ops/apply.ts";
@@ -56,7 +56,7 @@ export function vmap<A extends readonly unknown[], R>(
       `vmap: only allows randomness options 'error', 'different', and 'same', got ${String(randomness)}`,
     );
   if (chunkSize !== null && !(Number.isInteger(chunkSize) && chunkSize > 0))
-    throw new ArgumentError(`vmap: chunkSize should be null or a positive integer, got ${String(chunkSize)}`);
+    throw new ArgumentError(`vmap: chunkSize should be null or a positive integer, got ${describeValue(chunkSize)}`);
   return (...args: A): R => {
     const { leaves, form } = takeApart(args);
     const list = argumentsOf(leaves, form, inDims);
@@ -86,7 +86,7 @@ function argumentsOf(leaves: readonly unknown[], form: Form, inDims: Dims): Argu
     if (dim === null) return { value, dim: null };
     if (typeof dim !== "number" || !Number.isInteger(dim))
       throw new ArgumentError(
-        `vmap: got inDim=${JSON.stringify(dim)} for an input, but inDim must be an integer or null`,
+        `vmap: got inDim=${typeof dim === "object" ? JSON.stringify(dim) : describeValue(dim)} for an input, but inDim must be an integer or null`,
       );
     if (!isTensor(value))
       throw new ArgumentError(

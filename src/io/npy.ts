@@ -2,7 +2,7 @@
 
 import type { DType } from "../dtype.ts";
 import { requireTensor } from "../args.ts";
-import { ArgumentError } from "../errors.ts";
+import { ArgumentError, TapegradError } from "../errors.ts";
 import type { Tensor } from "../tensor.ts";
 import { bytesOf, fromBytes, joinBytes, toBytes, type Bytes, type FileType } from "./bytes.ts";
 
@@ -130,6 +130,16 @@ export async function saveNpz(tensors: Readonly<Record<string, Tensor>>): Promis
 /** The tensors of a .npz file, compressed or not, on the default device. */
 export async function loadNpz(data: Bytes): Promise<Record<string, Tensor>> {
   const bytes = bytesOf("loadNpz", data);
+  try {
+    return await unpacked(bytes);
+  } catch (error) {
+    if (error instanceof TapegradError) throw error;
+    // Places beyond the end, or content that does not inflate.
+    throw new ArgumentError(`loadNpz: this .npz file is broken: ${String(error)}`, { cause: error });
+  }
+}
+
+async function unpacked(bytes: Uint8Array): Promise<Record<string, Tensor>> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   let end = bytes.length - 22;
   while (end >= 0 && view.getUint32(end, true) !== 0x06054b50) end--;

@@ -98,15 +98,19 @@ export function decodeSafetensors(
   } catch {
     throw broken("its header is no JSON");
   }
+  if (typeof header !== "object" || header === null) throw broken("its header is no object");
   const { __metadata__: metadata = {}, ...rest } = header as typeof header & {
     __metadata__?: Record<string, string>;
   };
   const entries = new Map<string, FileEntry>();
   for (const [name, entry] of Object.entries(rest)) {
-    const type = (Object.keys(NAMES) as FileType[]).find((t) => NAMES[t] === entry.dtype);
+    const type = (Object.keys(NAMES) as FileType[]).find((t) => NAMES[t] === entry?.dtype);
     if (type === undefined)
-      throw new ArgumentError(`${op}: "${name}" has the dtype ${entry.dtype}, which is not supported`);
-    const [begin, end] = entry.data_offsets;
+      throw new ArgumentError(`${op}: "${name}" has the dtype ${describeValue(entry?.dtype)}, which is not supported`);
+    const { shape, data_offsets: offsets } = entry;
+    if (![shape, offsets].every((l) => Array.isArray(l) && l.every((n) => Number.isInteger(n) && n >= 0)))
+      throw broken(`"${name}" lacks a shape or its place in the file`);
+    const [begin, end] = offsets;
     if (!(begin >= 0 && begin <= end && 8 + length + end <= bytes.length))
       throw broken(`"${name}" lies outside of the file`);
     entries.set(name, { type, shape: entry.shape, bytes: bytes.subarray(8 + length + begin, 8 + length + end) });

@@ -51,7 +51,12 @@ export function loadSnapshot(data: Bytes): Snapshot {
   const { metadata, entries } = decodeSafetensors("loadSnapshot", bytesOf("loadSnapshot", data));
   const text = metadata[KEY];
   if (text === undefined) throw new ArgumentError("loadSnapshot: this file of tensors is no snapshot");
-  const form = JSON.parse(text) as Snapshot & { state: Placed };
+  let form: Snapshot & { state: Placed };
+  try {
+    form = JSON.parse(text) as typeof form;
+  } catch {
+    throw new ArgumentError("loadSnapshot: this snapshot is broken: the form of its state is no JSON");
+  }
   const tensorOf = ({ device, name }: Placed & { kind: "tensor" }): SavedTensor => {
     const entry = entries.get(name);
     if (entry === undefined) throw new ArgumentError(`loadSnapshot: the file lacks the tensor "${name}"`);

@@ -160,7 +160,7 @@ function dimension(op: string, dim: number, rank: number): number {
   const wrapped = dim < 0 ? dim + rank : dim;
   if (!Number.isInteger(dim) || wrapped < 0 || wrapped >= rank)
     throw new ShapeError(
-      `${op}: Dimension out of range (expected to be in range of [${-Math.max(rank, 1)}, ${Math.max(rank, 1) - 1}], but got ${dim})`,
+      `${op}: Dimension out of range (expected to be in range of [${-Math.max(rank, 1)}, ${Math.max(rank, 1) - 1}], but got ${describeValue(dim)})`,
     );
   return wrapped;
 }

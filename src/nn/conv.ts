@@ -1,6 +1,7 @@
 /** Layers of convolution. */
 
-import { parse, signature, type Args } from "../args.ts";
+import { checkTensor } from "../ops/apply.ts";
+import { describeValue, parse, signature, type Args } from "../args.ts";
 import { ArgumentError } from "../errors.ts";
 import * as ops from "../ops/conv.ts";
 import { perDim, type PerDim } from "../ops/conv.ts";
@@ -51,7 +52,7 @@ type TransposedArgs = Args<ConvTransposeOptions, typeof TRANSPOSED>;
 
 function checkGroups(name: string, channels: Readonly<Record<string, number>>, groups: number): void {
   if (!Number.isInteger(groups) || groups < 1)
-    throw new ArgumentError(`${name}: groups must be a positive integer, got ${groups}`);
+    throw new ArgumentError(`${name}: groups must be a positive integer, got ${describeValue(groups)}`);
   for (const [what, n] of Object.entries(channels))
     if (n % groups !== 0) throw new ArgumentError(`${name}: ${what} (${n}) must be divisible by groups (${groups})`);
 }
@@ -223,6 +224,7 @@ abstract class ConvTransposeNd extends Module {
   /** The output padding that makes the result of `outputSize`. */
   protected run(conv: typeof ops.convTranspose1d, input: Tensor, outputSize: readonly number[] | null): Tensor {
     const { stride, padding, dilation, groups, kernelSize } = this;
+    checkTensor(this.constructor.name, "input", input);
     const sizes = input.shape.slice(-kernelSize.length);
     const outputPadding =
       outputSize === null

@@ -1,6 +1,7 @@
 /** `tg.nn.init`: ways to fill parameters before training. Each changes the tensor in place, off the tape, and returns it. */
 
-import { parse, signature, type ArgsOf } from "../args.ts";
+import { checkTensor } from "../ops/apply.ts";
+import { describeValue, parse, signature, type ArgsOf } from "../args.ts";
 import { noGrad } from "../autograd/mode.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
 import { numel, showShape } from "../graph/view.ts";
@@ -105,6 +106,7 @@ function fill(tensor: Tensor, values: Float64Array): Tensor {
 
 /** The identity matrix. */
 export function eye_(tensor: Tensor): Tensor {
+  checkTensor("eye_", "tensor", tensor);
   if (tensor.dim() !== 2)
     throw new ShapeError(`eye_: only tensors with 2 dimensions are supported, got ${showShape(tensor.shape)}`);
   const [rows, columns] = tensor.shape as [number, number];
@@ -139,6 +141,7 @@ export function calculateFans(tensor: Tensor): {
   /** Outputs that one input has a part in. */
   fanOut: number;
 } {
+  checkTensor("calculateFans", "tensor", tensor);
   if (tensor.dim() < 2)
     throw new ShapeError(
       `fan in and fan out can not be computed for tensor with fewer than 2 dimensions, got ${showShape(tensor.shape)}`,
@@ -175,7 +178,7 @@ export interface KaimingOptions {
 function kaimingStd(tensor: Tensor, { a = 0, mode = "fanIn", nonlinearity = "leakyRelu" }: KaimingOptions): number {
   const fans = calculateFans(tensor);
   const fan = mode === "fanIn" ? fans.fanIn : mode === "fanOut" ? fans.fanOut : null;
-  if (fan === null) throw new ArgumentError(`kaiming: mode must be "fanIn" or "fanOut", got "${mode}"`);
+  if (fan === null) throw new ArgumentError(`kaiming: mode must be "fanIn" or "fanOut", got ${describeValue(mode)}`);
   return calculateGain(nonlinearity, a) / Math.sqrt(fan);
 }
 
@@ -197,6 +200,8 @@ export function kaimingNormal_(tensor: Tensor, ...args: ArgsOf<typeof KAIMING_NO
 /** Normal numbers within [a, b], by inverting the distribution function. */
 export function truncNormal_(tensor: Tensor, ...args: ArgsOf<typeof TRUNC_NORMAL>): Tensor {
   const { mean = 0, std = 1, a = -2, b = 2 } = parse(TRUNC_NORMAL, args, tensor);
+  for (const n of [mean, std, a, b])
+    if (typeof n !== "number") throw new ArgumentError(`truncNormal_: expected numbers, got ${describeValue(n)}`);
   return noGrad(() => {
     const ends = [a, b].map((x) =>
       tensor

@@ -1,5 +1,6 @@
 /** Linear layers, tables of vectors, and layers without parameters. */
 
+import { checkTensor } from "../ops/apply.ts";
 import { checkInteger, parse, signature, type ArgsOf } from "../args.ts";
 import { linear, embedding } from "../ops/composite/layers.ts";
 import { embeddingBag, type BagMode } from "../ops/composite/embedding.ts";
@@ -242,6 +243,7 @@ export class Flatten extends Module {
     this.endDim = endDim;
   }
   override forward(input: Tensor): Tensor {
+    checkTensor("Flatten", "input", input);
     return input.flatten(this.startDim, this.endDim);
   }
   override extraRepr(): string {
@@ -261,6 +263,7 @@ export class Unflatten extends Module {
     this.sizes = unflattenedSize;
   }
   override forward(input: Tensor): Tensor {
+    checkTensor("Unflatten", "input", input);
     return input.unflatten(this.dimension, this.sizes);
   }
   override extraRepr(): string {

@@ -1,6 +1,7 @@
 /** Layers of normalisation. */
 
-import { parse, signature, type Args, type ArgsOf } from "../args.ts";
+import { checkTensor } from "../ops/apply.ts";
+import { integers, parse, signature, type Args, type ArgsOf } from "../args.ts";
 import { noGrad } from "../autograd/mode.ts";
 import { ShapeError } from "../errors.ts";
 import { showShape } from "../graph/view.ts";
@@ -95,6 +96,7 @@ abstract class RunningNorm extends Module {
 
   /** Fails unless the input has a number of dimensions that the layer takes. */
   protected checkInput(input: Tensor): void {
+    checkTensor(this.constructor.name, "input", input);
     if (!this.#ranks.includes(input.dim()))
       throw new ShapeError(
         `${this.constructor.name}: expected an input of ${this.#ranks.join(" or ")} dimensions, got shape ${showShape(input.shape)}`,
@@ -220,7 +222,7 @@ export class LayerNorm extends Module {
   constructor(normalizedShape: number | readonly number[], ...args: ArgsOf<typeof LAYER_NORM>) {
     super();
     const options = parse(LAYER_NORM, args);
-    this.normalizedShape = typeof normalizedShape === "number" ? [normalizedShape] : [...normalizedShape];
+    this.normalizedShape = integers(this.constructor.name, "normalizedShape", normalizedShape);
     this.eps = options.eps ?? 1e-5;
     const affine = options.elementwiseAffine ?? true;
     this.weight = affine ? blank(this.normalizedShape, options) : null;
@@ -250,7 +252,7 @@ export class RMSNorm extends Module {
   constructor(normalizedShape: number | readonly number[], ...args: ArgsOf<typeof RMS_NORM>) {
     super();
     const options = parse(RMS_NORM, args);
-    this.normalizedShape = typeof normalizedShape === "number" ? [normalizedShape] : [...normalizedShape];
+    this.normalizedShape = integers(this.constructor.name, "normalizedShape", normalizedShape);
     this.eps = options.eps ?? null;
     this.weight = (options.elementwiseAffine ?? true) ? blank(this.normalizedShape, options) : null;
     if (this.weight !== null) ones_(this.weight);

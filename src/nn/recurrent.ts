@@ -1,5 +1,6 @@
 /** Recurrent layers: RNN, LSTM and GRU, and their cells. */
 
+import { checkTensor } from "../ops/apply.ts";
 import { describeValue, parse, signature, type ArgsOf } from "../args.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
 import { showShape } from "../graph/view.ts";
@@ -8,7 +9,7 @@ import { linear } from "../ops/composite/layers.ts";
 import { cat, stack } from "../ops/join.ts";
 import type { Tensor } from "../tensor.ts";
 import { uniform_ } from "./init.ts";
-import { blank, type FactoryOptions } from "./linear.ts";
+import { blank, checkCounts, type FactoryOptions } from "./linear.ts";
 import { Module } from "./module.ts";
 import type { Parameter } from "./parameter.ts";
 
@@ -62,6 +63,9 @@ const gruCell: Cell = (gates, [h], weight, bias) => {
   return [n.sub(n.mul(z)).add(z.mul(h!))];
 };
 
+/** Most layers of a recurrent network. */
+const MOST_LAYERS = 1000;
+
 /** What RNN, LSTM and GRU share. */
 abstract class Recurrent extends Module {
   /** Features of one step of the input. */
@@ -82,8 +86,11 @@ abstract class Recurrent extends Module {
   constructor(gates: number, inputSize: number, hiddenSize: number, options: RecurrentOptions) {
     super();
     const { numLayers = 1, bias = true, batchFirst = false, dropout: p = 0, bidirectional = false } = options;
-    if (!Number.isInteger(numLayers) || numLayers < 1)
-      throw new ArgumentError(`${this.constructor.name}: numLayers must be a positive integer, got ${numLayers}`);
+    checkCounts(this.constructor.name, { inputSize, hiddenSize, numLayers });
+    if (numLayers < 1 || numLayers > MOST_LAYERS)
+      throw new ArgumentError(`${this.constructor.name}: numLayers must be from 1 to ${MOST_LAYERS}, got ${numLayers}`);
+    if (typeof p !== "number" || !(p >= 0 && p <= 1))
+      throw new ArgumentError(`${this.constructor.name}: dropout must be from 0 to 1, got ${describeValue(p)}`);
     this.inputSize = inputSize;
     this.hiddenSize = hiddenSize;
     this.numLayers = numLayers;
@@ -127,6 +134,7 @@ abstract class Recurrent extends Module {
     last: Tensor[];
   } {
     const { name } = this.constructor;
+    checkTensor(name, "input", input);
     if ((input.dim() !== 2 && input.dim() !== 3) || input.shape[input.dim() - 1] !== this.inputSize)
       throw new ShapeError(
         `${name}: expected an input of 2 or 3 dimensions and width ${this.inputSize}, got shape ${showShape(input.shape)}`,
@@ -238,6 +246,7 @@ abstract class RecurrentCell extends Module {
 
   constructor(gates: number, inputSize: number, hiddenSize: number, options: CellOptions) {
     super();
+    checkCounts(this.constructor.name, { inputSize, hiddenSize });
     this.inputSize = inputSize;
     this.hiddenSize = hiddenSize;
     const bias = options.bias ?? true;
@@ -251,6 +260,7 @@ abstract class RecurrentCell extends Module {
 
   /** Runs `cell` once; states that are null are zeros. */
   protected step(cell: Cell, input: Tensor, state: readonly (Tensor | null)[]): Tensor[] {
+    checkTensor(this.constructor.name, "input", input);
     const zeros = (): Tensor => input.detach().newZeros([...input.shape.slice(0, -1), this.hiddenSize]);
     const gates = linear(input, this.weightIh, this.biasIh);
     return cell(

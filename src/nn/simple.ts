@@ -1,6 +1,8 @@
 /** Layers that are a function with its options: activations, dropout, pooling. */
 
-import { checkInteger, describeValue, parse, signature, type Args, type ArgsOf } from "../args.ts";
+import { checkInteger, describeValue, integers, parse, signature, type Args, type ArgsOf } from "../args.ts";
+import { sigmoid, tanh } from "../functions/unary.ts";
+import { leakyRelu } from "../ops/composite/activation.ts";
 import { unary } from "../ops/elementwise.ts";
 import * as drop from "../ops/composite/dropout.ts";
 import * as pools from "../ops/composite/pool.ts";
@@ -56,14 +58,14 @@ export class SiLU extends Module {
 /** `1 / (1 + exp(-x))`. */
 export class Sigmoid extends Module {
   override forward(input: Tensor): Tensor {
-    return input.sigmoid();
+    return sigmoid(input);
   }
 }
 
 /** The hyperbolic tangent. */
 export class Tanh extends Module {
   override forward(input: Tensor): Tensor {
-    return input.tanh();
+    return tanh(input);
   }
 }
 
@@ -76,7 +78,7 @@ export class LeakyReLU extends Module {
     this.negativeSlope = parse(LEAKY_RELU, args).negativeSlope ?? 0.01;
   }
   override forward(input: Tensor): Tensor {
-    return input.gt(0).where(input, input.mul(this.negativeSlope));
+    return leakyRelu(input, this.negativeSlope);
   }
   override extraRepr(): string {
     return `negative_slope=${this.negativeSlope}`;
@@ -124,7 +126,7 @@ abstract class DropoutBase extends Module {
   constructor(name: string, apply: typeof drop.dropout, args: DropoutArgs) {
     super();
     const { p = 0.5, inplace = false } = parse(signature<{ p?: number; inplace?: boolean }>()(name, DROPOUT), args);
-    if (!(p >= 0 && p <= 1))
+    if (typeof p !== "number" || !(p >= 0 && p <= 1))
       throw new ArgumentError(`${name}: dropout probability has to be between 0 and 1, but got ${describeValue(p)}`);
     this.p = p;
     this.inplace = inplace;
@@ -379,7 +381,8 @@ export class ZeroPad2d extends Module {
   readonly sides: readonly number[];
   constructor(padding: number | readonly number[]) {
     super();
-    this.sides = typeof padding === "number" ? [padding, padding, padding, padding] : [...padding];
+    this.sides =
+      typeof padding === "number" ? [padding, padding, padding, padding] : integers("ZeroPad2d", "padding", padding);
   }
   override forward(input: Tensor): Tensor {
     return pad(input, this.sides);

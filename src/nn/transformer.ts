@@ -1,5 +1,6 @@
 /** Attention with several heads, and the encoder of the Transformer (Vaswani et al., 2017). */
 
+import { checkTensor } from "../ops/apply.ts";
 import { parse, signature, type ArgsOf } from "../args.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
 import { showShape } from "../graph/view.ts";
@@ -89,6 +90,12 @@ export class MultiheadAttention extends Module {
       averageAttnWeights = true,
       isCausal = false,
     } = parse(ATTEND, args);
+    for (const [what, value_] of [
+      ["query", query],
+      ["key", key],
+      ["value", value],
+    ] as const)
+      checkTensor("MultiheadAttention", what, value_);
     const batched = query.dim() === 3;
     if ((query.dim() !== 2 && !batched) || query.shape[query.dim() - 1] !== this.embedDim)
       throw new ShapeError(

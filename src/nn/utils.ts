@@ -4,7 +4,7 @@ import { describeValue, parse, signature, type ArgsOf } from "../args.ts";
 import { noGrad } from "../autograd/mode.ts";
 import { ArgumentError } from "../errors.ts";
 import { numel } from "../graph/view.ts";
-import { isTensor } from "../ops/apply.ts";
+import { checkTensor, isTensor } from "../ops/apply.ts";
 import { cat, stack } from "../ops/join.ts";
 import type { Tensor } from "../tensor.ts";
 import { tensor } from "../ops/creation.ts";
@@ -38,20 +38,29 @@ export function clipGradNorm_(
 
 /** Limits every element of the gradients to `clipValue` in size. */
 export function clipGradValue_(parameters: Tensor | Iterable<Tensor>, clipValue: number): void {
-  if (!(clipValue >= 0)) throw new ArgumentError(`clipGradValue_: clipValue must not be negative, got ${clipValue}`);
+  if (typeof clipValue !== "number" || !(clipValue >= 0))
+    throw new ArgumentError(`clipGradValue_: clipValue must not be negative, got ${describeValue(clipValue)}`);
   noGrad(() => {
     for (const p of gradients(parameters)) p.grad!.clamp_(-clipValue, clipValue);
   });
 }
 
+function tensorsOf(op: string, parameters: unknown): Tensor[] {
+  if (typeof parameters !== "object" || parameters === null || !(Symbol.iterator in parameters))
+    throw new ArgumentError(`${op}: expected several Tensors, got ${describeValue(parameters)}`);
+  const list = [...(parameters as Iterable<unknown>)];
+  return list.map((p, i) => checkTensor(op, `parameter ${i}`, p));
+}
+
 /** All parameters in one vector. */
 export function parametersToVector(parameters: Iterable<Tensor>): Tensor {
-  return cat(Array.from(parameters, (p) => p.reshape([-1])));
+  return cat(tensorsOf("parametersToVector", parameters).map((p) => p.reshape([-1])));
 }
 
 /** Writes parts of a vector into parameters. */
 export function vectorToParameters(vec: Tensor, parameters: Iterable<Tensor>): void {
-  const list = [...parameters];
+  checkTensor("vectorToParameters", "vec", vec);
+  const list = tensorsOf("vectorToParameters", parameters);
   const total = list.reduce((sum, p) => sum + numel(p.shape), 0);
   if (vec.dim() !== 1 || vec.numel() !== total)
     throw new ArgumentError(`vectorToParameters: expected a vector of ${total} elements, got ${vec.numel()}`);

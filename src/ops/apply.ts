@@ -133,6 +133,25 @@ export function convertCopy(tensor: Tensor, dtype: DType, shape: readonly number
   return applyNode(tensor.impl.backend, op, shape, dtype, [argOf(tensor, shape)]);
 }
 
+/** The first element of a tensor for which `is` holds, among values that the host knows; null if there is none, or they are not known. */
+export function hostValueWhere(tensor: Tensor, is: (value: number) => boolean): number | null {
+  const { impl } = tensor;
+  const { host } = impl.storage.node;
+  const count = numel(impl.shape);
+  if (host === null || count === 0) return null;
+  if (isContiguous(impl.shape, impl.strides)) {
+    for (let i = impl.offset; i < impl.offset + count; i++) if (is(host[i]!)) return host[i]!;
+    return null;
+  }
+  const at = impl.shape.map(() => 0);
+  for (let i = 0; i < count; i++) {
+    const value = host[at.reduce((sum, n, d) => sum + n * impl.strides[d]!, impl.offset)]!;
+    if (is(value)) return value;
+    for (let d = at.length - 1; d >= 0 && ++at[d]! === impl.shape[d]; d--) at[d] = 0;
+  }
+  return null;
+}
+
 /** The same values in row-major order without gaps, off the tape; the tensor's own storage where it is so already. */
 export function denseAlias(tensor: Tensor): Tensor {
   const { impl } = tensor;
@@ -188,8 +207,9 @@ export function checkSizes(op: string, sizes: readonly unknown[]): number[] {
   return [...shape];
 }
 
-/** Fails unless the tensor is of a floating dtype. */
+/** Fails unless it is a tensor of a floating dtype. */
 export function checkFloating(op: string, tensor: Tensor): void {
+  checkTensor(op, "input", tensor);
   if (!isFloat(tensor.dtype))
     throw new DTypeError(
       `${op}: expected a floating point tensor, got ${tensor.dtype}; convert it with .to("float32")`,

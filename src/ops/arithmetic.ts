@@ -5,7 +5,7 @@ import { category, isFloat, type DType } from "../dtype.ts";
 import { ArgumentError, DTypeError } from "../errors.ts";
 import type { Builder, Value } from "../graph/builder.ts";
 import type { Tensor } from "../tensor.ts";
-import { checkTensor, isTensor } from "./apply.ts";
+import { checkTensor, hostValueWhere, isTensor } from "./apply.ts";
 import { checkOperand, elementwise, recordOperands, resultType, wrt, type Operand } from "./elementwise.ts";
 
 /** Integers and bool divide as float32. */
@@ -53,7 +53,7 @@ function addScaled(name: string, a: Operand, b: Operand, alpha: number, sign: 1 
       `${name}: subtraction with a bool operand is not supported; use logicalXor() or bitwiseNot(), or convert it with to("int32")`,
     );
   if (!isFloat(dtype) && !Number.isInteger(alpha))
-    throw new ArgumentError(`${name}: for integral tensors, alpha must be an integer, got ${alpha}`);
+    throw new ArgumentError(`${name}: for integral tensors, alpha must be an integer, got ${describeValue(alpha)}`);
   let out: Tensor;
   const prim = sign > 0 ? "add" : "sub";
   if (alpha === 1)
@@ -103,6 +103,7 @@ export function div(input: Operand, ...args: ArgsOf<typeof DIV>): Tensor {
     throw new DTypeError("div: rounded division of bool tensors is not supported");
   const dtype = roundingMode === null ? floatType(promoted) : promoted;
   if (roundingMode !== null) {
+    checkDivisor("div", input, other, dtype);
     const lower = roundingMode === "floor" ? floorDivide : truncDivide;
     const out = elementwise(`div_${roundingMode}`, 6, [input, other], dtype, dtype, (k, [x, y]) => lower(k, x!, y!));
     const flat = (g: Tensor): Tensor => g.zerosLike();
@@ -144,6 +145,16 @@ function floorDivide(k: Builder, x: Value, y: Value): Value {
   return k.select(k.compare("eq", y, zero), k.div(x, y), signed);
 }
 
+/**
+ * Fails for a division of integers by a zero that the host knows, as PyTorch does on the CPU. Where a divisor is still to be computed, the
+ * quotient by zero is 0, on every device.
+ */
+function checkDivisor(op: string, input: Operand, other: Operand, dtype: DType): void {
+  if (isFloat(dtype) || (isTensor(input) && input.numel() === 0)) return;
+  if (isTensor(other) ? hostValueWhere(other, (v) => v === 0) !== null : Number(other) === 0)
+    throw new ArgumentError(`${op}: integer division by zero; test the divisor with .ne(0), or divide floats`);
+}
+
 const FLOOR_DIVIDE = signature<{ other: Operand }>()("floorDivide", ["other"]);
 
 /** `floor(input / other)`, broadcast, as Python's `//`. */
@@ -161,6 +172,7 @@ export function remainder(input: Operand, ...args: ArgsOf<typeof REMAINDER>): Te
   const other = checkOperand("remainder", "other", parse(REMAINDER, args).other);
   const dtype = resultType(input, other);
   if (dtype === "bool") throw new DTypeError("remainder: bool tensors are not supported");
+  checkDivisor("remainder", input, other, dtype);
   const out = elementwise("remainder", 4, [input, other], dtype, dtype, (k, [x, y]) => {
     const zero = k.lit(0, x!);
     const mod = k.bin("rem", x!, y!);
@@ -183,6 +195,7 @@ export function fmod(input: Operand, ...args: ArgsOf<typeof FMOD>): Tensor {
   const other = checkOperand("fmod", "other", parse(FMOD, args).other);
   const dtype = resultType(input, other);
   if (dtype === "bool") throw new DTypeError("fmod: bool tensors are not supported");
+  checkDivisor("fmod", input, other, dtype);
   const out = elementwise("fmod", 2, [input, other], dtype, dtype, (k, [x, y]) => k.bin("rem", x!, y!));
   recordOperands(isTensor(other) ? "FmodBackward1" : "FmodBackward0", out, [
     wrt(input, [], (g) => g),

@@ -1,7 +1,7 @@
 /** Comparison, logic, bits and choice. */
 
 import { parse, signature, type ArgsOf } from "../args.ts";
-import { isFloat, type DType } from "../dtype.ts";
+import { holds, isFloat, type DType } from "../dtype.ts";
 import { ArgumentError, DTypeError } from "../errors.ts";
 import type { Builder, Value } from "../graph/builder.ts";
 import type { Tensor } from "../tensor.ts";
@@ -96,7 +96,7 @@ const WHERE = signature<{ input: Operand; other: Operand }>()("where", ["input",
 
 /** `input` where `condition` is true, else `other`; all broadcast. */
 export function where(condition: Tensor, ...args: ArgsOf<typeof WHERE>): Tensor {
-  const { input: a, other: b } = parse(WHERE, args);
+  const { input: a, other: b } = parse(WHERE, args, condition);
   checkTensor("where", "condition", condition);
   const x = checkOperand("where", "input", a);
   const y = checkOperand("where", "other", b);
@@ -132,6 +132,8 @@ export function maskedFill(input: Tensor, ...args: ArgsOf<typeof MASKED_FILL>): 
     throw new DTypeError(
       `maskedFill: value ${isTensor(value) ? value.dtype : value} cannot be converted to ${dtype} without overflow or loss`,
     );
+  if (typeof value === "number" && !holds(dtype, value))
+    throw new ArgumentError(`maskedFill: ${value} cannot be converted to ${dtype} without overflow`);
   const out = elementwise("maskedFill", 1, [input, mask, value], [dtype, "bool", dtype], dtype, (k, [x, m, v]) =>
     k.select(m!, v!, x!),
   );

@@ -3,7 +3,7 @@
 import { describeValue, integers, parse, signature, splitOptions, spread, type ArgsOf } from "../args.ts";
 import type { Backend } from "../backend/backend.ts";
 import { setRequiresGrad } from "../methods/core.ts";
-import { checkDType, fillHost, hostArray, isFloat, type DType, type HostArray } from "../dtype.ts";
+import { checkDType, fillHost, holds, hostArray, isFloat, type DType, type HostArray } from "../dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
 import { valueType } from "../graph/builder.ts";
 import { backendOf, defaultBackend } from "../graph/devices.ts";
@@ -69,7 +69,8 @@ const TENSOR = signature<
 /**
  * A tensor of the values in `data`: nested arrays, a number, a boolean, or a typed array with `shape`. Data is copied at the call.
  * Numbers give float32 (integers too), booleans bool, typed arrays their own dtype. Throws a `ShapeError` for ragged
- * arrays or a shape of another size.
+ * arrays or a shape of another size, and an `ArgumentError` for numbers that an integer dtype cannot hold (elements of typed arrays are
+ * converted: cut off, NaN to 0).
  */
 export function tensor(...args: ArgsOf<typeof TENSOR>): Tensor {
   const { data, shape = null, ...options } = parse(TENSOR, args);
@@ -87,6 +88,7 @@ export function tensor(...args: ArgsOf<typeof TENSOR>): Tensor {
   flattenInto(data, 0, sizes, flat, kinds);
   const dtype = options.dtype ?? (kinds.booleans && !kinds.numbers ? "bool" : "float32");
   const backend = placeFor("tensor", options, dtype);
+  if (dtype === "int32" || dtype === "uint8") for (const value of flat) checkHolds("tensor", value, dtype);
   const host = hostArray(dtype, flat.length);
   fillHost(host, dtype, flat);
   const target = shape === null ? sizes : checkSizes("tensor", shape);
@@ -216,6 +218,7 @@ export function full(...args: ArgsOf<typeof FULL>): Tensor {
   checkFill("full", fillValue);
   const dtype =
     options.dtype == null ? (typeof fillValue === "boolean" ? "bool" : "float32") : checkDType(options.dtype, "full");
+  checkHolds("full", fillValue, dtype);
   const shape = checkSizes("full", integers("full", "size", size));
   return finish(constant(placeFor("full", options, dtype), shape, Number(fillValue), dtype), options);
 }
@@ -223,6 +226,14 @@ export function full(...args: ArgsOf<typeof FULL>): Tensor {
 function checkFill(op: string, value: unknown): void {
   if (typeof value !== "number" && typeof value !== "boolean")
     throw new ArgumentError(`${op}: fillValue must be a number or a boolean, got ${describeValue(value)}`);
+}
+
+/** Fails for a number that a dtype cannot hold. */
+export function checkHolds(op: string, value: number | boolean, dtype: DType): void {
+  if (!holds(dtype, Number(value)))
+    throw new ArgumentError(
+      `${op}: ${value} cannot be converted to ${dtype} without overflow; use a floating dtype, or convert it before`,
+    );
 }
 
 /** Options of the functions that make a tensor like another. */
@@ -260,6 +271,7 @@ export function emptyLike(input: Tensor, options?: TensorOptions): Tensor {
 export function fullLike(input: Tensor, fillValue: number | boolean, options?: TensorOptions): Tensor {
   checkFill("fullLike", fillValue);
   const { backend, dtype, rest } = likeOptions("fullLike", input, options);
+  checkHolds("fullLike", fillValue, dtype);
   return finish(constant(backend, input.shape, Number(fillValue), dtype), rest);
 }
 
@@ -272,6 +284,7 @@ export function newFull(
 ): Tensor {
   checkFill("newFull", fillValue);
   const { backend, dtype, rest } = likeOptions("newFull", input, options);
+  checkHolds("newFull", fillValue, dtype);
   return finish(constant(backend, checkSizes("newFull", size), Number(fillValue), dtype), rest);
 }
 

@@ -33,7 +33,7 @@ const NONZERO = signature<{ asTuple?: boolean }>()("nonzero", [], ["asTuple"]);
 export async function nonzero(input: Tensor, options: { asTuple: true }): Promise<Tensor[]>;
 export async function nonzero(input: Tensor, options?: { asTuple?: false }): Promise<Tensor>;
 export async function nonzero(input: Tensor, ...args: ArgsOf<typeof NONZERO>): Promise<Tensor | Tensor[]> {
-  const { asTuple = false } = parse(NONZERO, args);
+  const { asTuple = false } = parse(NONZERO, args, input);
   checkTensor("nonzero", "input", input);
   // PyTorch's tuple form sees a scalar as a vector of one element.
   const shape = asTuple && input.dim() === 0 ? [1] : input.shape;
@@ -62,7 +62,7 @@ const MASKED_SELECT = signature<{ mask: Tensor }>()("maskedSelect", ["mask"]);
 
 /** The elements where `mask` is true, in row-major order, as a vector; input and mask broadcast. Differentiable by the input. */
 export async function maskedSelect(input: Tensor, ...args: ArgsOf<typeof MASKED_SELECT>): Promise<Tensor> {
-  const { mask } = parse(MASKED_SELECT, args);
+  const { mask } = parse(MASKED_SELECT, args, input);
   checkTensor("maskedSelect", "mask", mask);
   if (mask.dtype !== "bool") throw new DTypeError(`maskedSelect: expected a bool mask, got ${mask.dtype}`);
   const shape = broadcastShapes("maskedSelect", input.shape, mask.shape);

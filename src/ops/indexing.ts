@@ -6,7 +6,7 @@ import { record } from "../autograd/tape.ts";
 import { isFloat } from "../dtype.ts";
 import { ArgumentError, DTypeError, IndexError, ShapeError } from "../errors.ts";
 import type { RoutineOp } from "../graph/node.ts";
-import { contiguousStrides, broadcastShapes, isContiguous, numel, sameShape, showShape } from "../graph/view.ts";
+import { contiguousStrides, broadcastShapes, numel, sameShape, showShape } from "../graph/view.ts";
 import type { Tensor } from "../tensor.ts";
 import {
   applyNode,
@@ -14,6 +14,7 @@ import {
   checkTensor,
   commonBackend,
   convertCopy,
+  hostValueWhere,
   iota,
   isTensor,
   mapOp,
@@ -28,30 +29,11 @@ import { aliasWhole, select, slice as sliceDim, unsqueeze } from "./structure.ts
 // --- gather ---------------------------------------------------------------------------------------------------------
 
 /** Fails now if an index that the host knows is out of range. Negative ones count from the end where `wraps`. */
-function checkHostIndex(op: string, index: Tensor, size: number, dim: number, wraps: boolean): void {
+export function checkHostIndex(op: string, index: Tensor, size: number, dim: number, wraps: boolean): void {
   const low = wraps ? -size : 0;
   const value = hostValueWhere(index, (v) => v < low || v >= size);
   if (value !== null)
     throw new IndexError(`${op}: index ${value} is out of bounds for dimension ${dim} with size ${size}`);
-}
-
-/** The first element of a tensor for which `is` holds, among values that the host knows; null if there is none, or they are not known. */
-export function hostValueWhere(tensor: Tensor, is: (value: number) => boolean): number | null {
-  const { impl } = tensor;
-  const { host } = impl.storage.node;
-  const count = numel(impl.shape);
-  if (host === null || count === 0) return null;
-  if (isContiguous(impl.shape, impl.strides)) {
-    for (let i = impl.offset; i < impl.offset + count; i++) if (is(host[i]!)) return host[i]!;
-    return null;
-  }
-  const at = impl.shape.map(() => 0);
-  for (let i = 0; i < count; i++) {
-    const value = host[at.reduce((sum, n, d) => sum + n * impl.strides[d]!, impl.offset)]!;
-    if (is(value)) return value;
-    for (let d = at.length - 1; d >= 0 && ++at[d]! === impl.shape[d]; d--) at[d] = 0;
-  }
-  return null;
 }
 
 function checkIndexType(op: string, index: Tensor): void {

@@ -266,7 +266,7 @@ function addProduct(
   const raw = product(name, a, b, batch);
   const dtype = promoteTypes(raw.dtype, input.dtype);
   const target = broadcastShapes(name, input.shape, raw.shape);
-  if (target.length !== raw.dim() || numel(target) !== raw.numel())
+  if (!sameShape(target, raw.shape))
     throw new ShapeError(
       `${name}: the input of shape ${showShape(input.shape)} does not expand to ${showShape(raw.shape)}`,
     );
@@ -292,11 +292,11 @@ export function addmv(input: Tensor, ...args: ArgsOf<typeof ADDMV>): Tensor {
   expectDims("addmv", "vec", vec, 1);
   expectInner("addmv", mat, vec, mat.shape[1]!, vec.shape[0]!);
   const y = scaled(mv(mat.detach(), vec.detach()), alpha);
-  const sum = beta === 0 ? y : scaled(input.detach(), beta).add(y);
-  if (!sameShape(sum.shape, y.shape))
+  if (!sameShape(broadcastShapes("addmv", input.shape, y.shape), y.shape))
     throw new ShapeError(
       `addmv: the input of shape ${showShape(input.shape)} does not expand to ${showShape(y.shape)}`,
     );
+  const sum = beta === 0 ? y : scaled(input.detach(), beta).add(y);
   record("AddmvBackward0", sum, [
     [input, [], (g) => scaled(g, beta)],
     [mat, [vec], (g, v) => scaled(g.outer(v), alpha)],

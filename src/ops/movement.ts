@@ -1,12 +1,13 @@
 /** Movement: rolling, turning, grids, diagonals and parts, made of views, joins and index arithmetic. */
 
-import { integers, parse, signature, type ArgsOf } from "../args.ts";
+import { checkInteger, describeValue, integers, isOptions, parse, signature, type ArgsOf } from "../args.ts";
 import { record } from "../autograd/tape.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
 import { broadcastShapes, numel, sameShape, showShape } from "../graph/view.ts";
 import type { Tensor } from "../tensor.ts";
 import { checkTensor, isTensor, wrapDim, wrapDims } from "./apply.ts";
 import { tensor } from "./creation.ts";
+import { checkHostIndex } from "./indexing.ts";
 import { atleast2d, cat, stack } from "./join.ts";
 
 type Several = readonly (Tensor | readonly Tensor[])[];
@@ -25,7 +26,7 @@ const ROLL = signature<{ shifts: number | readonly number[]; dims?: number | rea
 
 /** Elements moved along dimensions, those that leave one end coming back at the other; without `dims`, of the flattened tensor. */
 export function roll(input: Tensor, ...args: ArgsOf<typeof ROLL>): Tensor {
-  const { shifts: given, dims: at = null } = parse(ROLL, args);
+  const { shifts: given, dims: at = null } = parse(ROLL, args, input);
   const shifts = integers("roll", "shifts", given);
   const dims = at === null ? [] : integers("roll", "dims", at);
   if (dims.length === 0) {
@@ -65,9 +66,12 @@ const ROT90 = signature<{ k?: number; dims?: readonly number[] }>()("rot90", ["k
 
 /** Turned by `k` quarter turns in the plane of two dimensions, from the first towards the second. */
 export function rot90(input: Tensor, ...args: ArgsOf<typeof ROT90>): Tensor {
-  const { k = 1, dims = [0, 1] } = parse(ROT90, args);
-  if (dims.length !== 2)
-    throw new ArgumentError(`rot90: expected total rotation dims == 2, but got dims = ${dims.length}`);
+  const { k = 1, dims = [0, 1] } = parse(ROT90, args, input);
+  checkInteger("rot90", "k", k);
+  if (!Array.isArray(dims) || dims.length !== 2)
+    throw new ArgumentError(
+      `rot90: expected total rotation dims == 2, but got dims = ${Array.isArray(dims) ? dims.length : describeValue(dims)}`,
+    );
   const [a, b] = wrapDims("rot90", dims, input.dim()) as [number, number];
   switch (((k % 4) + 4) % 4) {
     case 1:
@@ -83,12 +87,14 @@ export function rot90(input: Tensor, ...args: ArgsOf<typeof ROT90>): Tensor {
 
 /** Columns in reverse order. */
 export function fliplr(input: Tensor): Tensor {
+  checkTensor("fliplr", "input", input);
   if (input.dim() < 2) throw new ShapeError("fliplr: input must be >= 2-d");
   return input.flip(1);
 }
 
 /** Rows in reverse order. */
 export function flipud(input: Tensor): Tensor {
+  checkTensor("flipud", "input", input);
   if (input.dim() < 1) throw new ShapeError("flipud: input must be >= 1-d");
   return input.flip(0);
 }
@@ -100,14 +106,16 @@ export function broadcastTensors(...tensors: Several): Tensor[] {
   return list.map((t) => t.expand(shape));
 }
 
+const MESHGRID = signature<{ indexing?: "ij" | "xy" }>()("meshgrid", [], ["indexing"]);
+
 /**
  * Coordinates of a grid: each one-dimensional tensor expanded over all of them. `indexing` "ij" (the default) has the first tensor vary along the first
  * dimension, "xy" along the second.
  */
 export function meshgrid(...given: readonly (Tensor | readonly Tensor[] | { indexing?: "ij" | "xy" })[]): Tensor[] {
   const last = given[given.length - 1];
-  const named = last !== undefined && !isTensor(last) && !Array.isArray(last) ? last : null;
-  const { indexing = "ij" } = (named ?? {}) as { indexing?: string };
+  const named = isOptions(last) ? last : null;
+  const { indexing = "ij" } = parse(MESHGRID, named === null ? [] : [named]) as { indexing?: string };
   const list = several("meshgrid", (named === null ? given : given.slice(0, -1)) as Several);
   if (list.length === 0) throw new ArgumentError("meshgrid: expects a non-empty list of tensors");
   if (indexing !== "ij" && indexing !== "xy")
@@ -156,7 +164,7 @@ const DIAG = signature<{ diagonal?: number }>()("diag", ["diagonal"]);
 
 /** A matrix with the vector on a diagonal, or the diagonal of a matrix. */
 export function diag(input: Tensor, ...args: ArgsOf<typeof DIAG>): Tensor {
-  const { diagonal = 0 } = parse(DIAG, args);
+  const { diagonal = 0 } = parse(DIAG, args, input);
   if (input.dim() === 1) return diagEmbed(input, diagonal);
   if (input.dim() === 2) return input.diagonal(diagonal).clone();
   throw new ShapeError(`diag: expects a 1D or 2D tensor, got ${input.dim()}D`);
@@ -170,7 +178,8 @@ const DIAG_EMBED = signature<{ offset?: number; dim1?: number; dim2?: number }>(
 
 /** Vectors along the last dimension as diagonals of matrices in dimensions `dim1` and `dim2` (the last two), zeros elsewhere. */
 export function diagEmbed(input: Tensor, ...args: ArgsOf<typeof DIAG_EMBED>): Tensor {
-  const { offset = 0, dim1 = -2, dim2 = -1 } = parse(DIAG_EMBED, args);
+  const { offset = 0, dim1 = -2, dim2 = -1 } = parse(DIAG_EMBED, args, input);
+  checkInteger("diagEmbed", "offset", offset);
   const rank = input.dim() + 1;
   const a = wrapDim("diagEmbed", dim1, rank);
   const b = wrapDim("diagEmbed", dim2, rank);
@@ -193,7 +202,8 @@ const DIAGFLAT = signature<{ offset?: number }>()("diagflat", ["offset"]);
 
 /** A matrix with all elements of the input on a diagonal. */
 export function diagflat(input: Tensor, ...args: ArgsOf<typeof DIAGFLAT>): Tensor {
-  return diagEmbed(input.reshape([-1]), parse(DIAGFLAT, args).offset ?? 0);
+  const { offset = 0 } = parse(DIAGFLAT, args, input);
+  return diagEmbed(input.reshape([-1]), offset);
 }
 
 /** `input` with `src` written to the part that `part` shows of a tensor. */
@@ -226,7 +236,7 @@ const DIAGONAL_SCATTER = signature<{ src: Tensor; offset?: number; dim1?: number
 
 /** The input with `src` on a diagonal. */
 export function diagonalScatter(input: Tensor, ...args: ArgsOf<typeof DIAGONAL_SCATTER>): Tensor {
-  const { src, offset = 0, dim1 = 0, dim2 = 1 } = parse(DIAGONAL_SCATTER, args);
+  const { src, offset = 0, dim1 = 0, dim2 = 1 } = parse(DIAGONAL_SCATTER, args, input);
   return scattered("diagonalScatter", input, src, (t) => t.diagonal(offset, dim1, dim2));
 }
 
@@ -238,7 +248,7 @@ const SELECT_SCATTER = signature<{ src: Tensor; dim: number; index: number }>()(
 
 /** The input with `src` at one index of a dimension. */
 export function selectScatter(input: Tensor, ...args: ArgsOf<typeof SELECT_SCATTER>): Tensor {
-  const { src, dim, index } = parse(SELECT_SCATTER, args);
+  const { src, dim, index } = parse(SELECT_SCATTER, args, input);
   return scattered("selectScatter", input, src, (t) => t.select(dim, index));
 }
 
@@ -252,7 +262,7 @@ const SLICE_SCATTER = signature<{
 
 /** The input with `src` at a slice of a dimension. */
 export function sliceScatter(input: Tensor, ...args: ArgsOf<typeof SLICE_SCATTER>): Tensor {
-  const { src, dim = 0, start = null, end = null, step = 1 } = parse(SLICE_SCATTER, args);
+  const { src, dim = 0, start = null, end = null, step = 1 } = parse(SLICE_SCATTER, args, input);
   return scattered("sliceScatter", input, src, (t) => t.slice(dim, start, end, step));
 }
 
@@ -260,13 +270,16 @@ const UNFOLD = signature<{ dimension: number; size: number; step: number }>()("u
 
 /** Windows of `size` elements along a dimension, every `step`: the windows take its place, their elements are a last dimension. A copy, where PyTorch gives a view. */
 export function unfoldDim(input: Tensor, ...args: ArgsOf<typeof UNFOLD>): Tensor {
-  const { dimension, size, step } = parse(UNFOLD, args);
+  const { dimension, size, step } = parse(UNFOLD, args, input);
   const rank = input.dim();
   const dim = wrapDim("unfold", dimension, rank);
   const n = rank === 0 ? 1 : input.shape[dim]!;
   if (!Number.isInteger(size) || size < 0 || size > n)
-    throw new ShapeError(`unfold: maximum size for tensor at dimension ${dimension} is ${n} but size is ${size}`);
-  if (!Number.isInteger(step) || step <= 0) throw new ArgumentError(`unfold: step is ${step} but must be > 0`);
+    throw new ShapeError(
+      `unfold: maximum size for tensor at dimension ${dimension} is ${n} but size is ${describeValue(size)}`,
+    );
+  if (!Number.isInteger(step) || step <= 0)
+    throw new ArgumentError(`unfold: step is ${describeValue(step)} but must be > 0`);
   if (rank === 0) return input.reshape([1]).narrow(0, 0, size);
   const count = Math.floor((n - size) / step) + 1;
   const positions = Int32Array.from({ length: count * size }, (_, i) => Math.floor(i / size) * step + (i % size));
@@ -282,11 +295,15 @@ export function unfoldDim(input: Tensor, ...args: ArgsOf<typeof UNFOLD>): Tensor
     .movedim(dim + 1, -1);
 }
 
+/** Most tensors that a split gives. */
+const MOST_PARTS = 2 ** 20;
+
 /** Where a dimension of `n` elements is cut. */
 function cuts(op: string, given: number | readonly number[], n: number): number[] {
   if (typeof given !== "number") return [...integers(op, "indices", given)];
   if (!Number.isInteger(given) || given <= 0)
-    throw new ArgumentError(`${op}: number of sections must be larger than 0, got ${given}`);
+    throw new ArgumentError(`${op}: number of sections must be larger than 0, got ${describeValue(given)}`);
+  if (given > MOST_PARTS) throw new ArgumentError(`${op}: at most ${MOST_PARTS} sections are supported, got ${given}`);
   const small = Math.floor(n / given);
   const larger = n % given;
   return Array.from({ length: given - 1 }, (_, i) => (i + 1) * small + Math.min(i + 1, larger));
@@ -312,7 +329,7 @@ export function tensorSplit(input: Tensor, ...args: readonly unknown[]): Tensor[
       return tensorSplit(input, first.dim() === 0 ? numbers[0]! : numbers, (second ?? 0) as number);
     });
   }
-  const { indicesOrSections, dim: given = 0 } = parse(TENSOR_SPLIT, args);
+  const { indicesOrSections, dim: given = 0 } = parse(TENSOR_SPLIT, args, input);
   if (input.dim() === 0) throw new ShapeError("tensorSplit: expected at least a 1-dimensional tensor, got 0");
   const dim = wrapDim("tensorSplit", given, input.dim());
   const at = cuts("tensorSplit", indicesOrSections, input.shape[dim]!);
@@ -321,6 +338,7 @@ export function tensorSplit(input: Tensor, ...args: readonly unknown[]): Tensor[
 
 function dimSplit(op: string, minimum: number, dimOf: (rank: number) => number) {
   return (input: Tensor, indicesOrSections: number | readonly number[]): Tensor[] => {
+    checkTensor(op, "input", input);
     if (input.dim() < minimum)
       throw new ShapeError(`${op}: requires a tensor with at least ${minimum} dimension, but got ${input.dim()}`);
     const dim = dimOf(input.dim());
@@ -354,9 +372,9 @@ const REPEAT_INTERLEAVE = signature<{ repeats: number; dim?: number | null }>()(
 
 /** Every element (slice of `dim`) repeated `repeats` times in a row; without `dim`, of the flattened tensor. */
 export function repeatInterleave(input: Tensor, ...args: ArgsOf<typeof REPEAT_INTERLEAVE>): Tensor {
-  const { repeats, dim: given = null } = parse(REPEAT_INTERLEAVE, args);
+  const { repeats, dim: given = null } = parse(REPEAT_INTERLEAVE, args, input);
   if (!Number.isInteger(repeats) || repeats < 0)
-    throw new ArgumentError(`repeatInterleave: repeats must be a non-negative integer, got ${String(repeats)}`);
+    throw new ArgumentError(`repeatInterleave: repeats must be a non-negative integer, got ${describeValue(repeats)}`);
   const x = given === null ? input.reshape([-1]) : input;
   const dim = given === null ? 0 : wrapDim("repeatInterleave", given, x.dim());
   if (x.dim() === 0) return repeatInterleave(x.reshape([1]), repeats, 0);
@@ -375,11 +393,14 @@ const INDEX_FILL = signature<{ dim: number; index: Tensor; value: number | Tenso
 
 /** The input with a number at the slices of a dimension that an index names. */
 export function indexFill(input: Tensor, ...args: ArgsOf<typeof INDEX_FILL>): Tensor {
-  const { dim: given, index, value } = parse(INDEX_FILL, args);
+  const { dim: given, index, value } = parse(INDEX_FILL, args, input);
   if (isTensor(value) && value.dim() > 0)
     throw new ShapeError(
       `indexFill: only supports a 0-dimensional value tensor, but got tensor with ${value.dim()} dimension(s).`,
     );
+  checkTensor("indexFill", "index", index);
+  if (!isTensor(value) && typeof value !== "number" && typeof value !== "boolean")
+    throw new ArgumentError(`indexFill: value must be a number or a Tensor, got ${describeValue(value)}`);
   const dim = wrapDim("indexFill", given, input.dim());
   const filler = isTensor(value) ? value.to(input.dtype) : input.detach().newFull([], value);
   return indexCopy(input, dim, index, filler.expand(input.dim() === 0 ? [] : input.shape.with(dim, index.numel())));
@@ -389,7 +410,7 @@ const INDEX_COPY = signature<{ dim: number; index: Tensor; source: Tensor }>()("
 
 /** The input with the slices of `source` at the positions of a dimension that an index names. */
 export function indexCopy(input: Tensor, ...args: ArgsOf<typeof INDEX_COPY>): Tensor {
-  const { dim: given, index, source } = parse(INDEX_COPY, args);
+  const { dim: given, index, source } = parse(INDEX_COPY, args, input);
   checkTensor("indexCopy", "index", index);
   checkTensor("indexCopy", "source", source);
   const dim = wrapDim("indexCopy", given, input.dim());
@@ -402,6 +423,7 @@ export function indexCopy(input: Tensor, ...args: ArgsOf<typeof INDEX_COPY>): Te
       .scatter(0, index.reshape([1]), source.reshape([1]))
       .reshape([]);
   }
+  checkHostIndex("indexCopy", index, input.shape[dim]!, dim, false);
   const wide = input.shape.with(dim, index.numel());
   if (numel(wide) !== source.numel() || (source.dim() !== 0 && !sameShape(source.shape, wide)))
     throw new ShapeError(
@@ -415,10 +437,11 @@ const TAKE = signature<{ index: Tensor }>()("take", ["index"]);
 
 /** Elements of the flattened input at the positions in `index`, whose shape the result has. */
 export function take(input: Tensor, ...args: ArgsOf<typeof TAKE>): Tensor {
-  const { index } = parse(TAKE, args);
+  const { index } = parse(TAKE, args, input);
   checkTensor("take", "index", index);
   const flat = input.reshape([-1]);
   const n = flat.numel();
+  checkHostIndex("take", index, n, 0, true);
   const at = index.lt(0).where(index.add(n), index).reshape([-1]);
   return flat.gather(0, at).reshape([...index.shape]);
 }
@@ -431,7 +454,7 @@ const PUT = signature<{ index: Tensor; source: Tensor; accumulate?: boolean }>()
 
 /** The input with `source` written (or added) at positions of the flattened tensor. */
 export function put(input: Tensor, ...args: ArgsOf<typeof PUT>): Tensor {
-  const { index, source, accumulate = false } = parse(PUT, args);
+  const { index, source, accumulate = false } = parse(PUT, args, input);
   checkTensor("put", "index", index);
   checkTensor("put", "source", source);
   if (index.numel() !== source.numel())
@@ -439,6 +462,7 @@ export function put(input: Tensor, ...args: ArgsOf<typeof PUT>): Tensor {
       `put: expected source and index to have the same number of elements, but got source.numel() = ${source.numel()}, index.numel() = ${index.numel()}`,
     );
   const flat = input.reshape([-1]);
+  checkHostIndex("put", index, flat.numel(), 0, true);
   const at = index.lt(0).where(index.add(flat.numel()), index).reshape([-1]);
   const values = source.reshape([-1]);
   const out = accumulate ? flat.scatterAdd(0, at, values) : flat.scatter(0, at, values);

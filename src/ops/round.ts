@@ -1,6 +1,6 @@
 /** Rounding to a number of decimals. */
 
-import { parse, signature, type ArgsOf } from "../args.ts";
+import { describeValue, parse, signature, type ArgsOf } from "../args.ts";
 import { record } from "../autograd/tape.ts";
 import { isFloat } from "../dtype.ts";
 import { ArgumentError, DTypeError } from "../errors.ts";
@@ -13,7 +13,7 @@ const ROUND = signature<{ decimals?: number }>()("round", [], ["decimals"]);
 export function round(input: Tensor, ...args: ArgsOf<typeof ROUND>): Tensor {
   const { decimals = 0 } = parse(ROUND, args, input);
   if (!Number.isInteger(decimals))
-    throw new ArgumentError(`round: decimals must be an integer, got ${String(decimals)}`);
+    throw new ArgumentError(`round: decimals must be an integer, got ${describeValue(decimals)}`);
   if (decimals === 0) return unary("round", input);
   if (!isFloat(input.dtype)) throw new DTypeError(`round: decimals need a floating point tensor, got ${input.dtype}`);
   const { dtype } = input;

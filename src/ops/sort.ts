@@ -1,6 +1,6 @@
 /** Ordering: sort and what is read off sorted values, running extremes, search in sorted sequences. */
 
-import { checkInteger, parse, signature, type ArgsOf } from "../args.ts";
+import { checkInteger, describeValue, parse, signature, type ArgsOf } from "../args.ts";
 import { record, recordMany } from "../autograd/tape.ts";
 import { isFloat } from "../dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
@@ -52,19 +52,20 @@ const SORT = signature<{ dim?: number; descending?: boolean; stable?: boolean }>
 
 /** The elements along `dim` (the last) in order, and where they came from (int32). Always stable; NaN counts as largest. */
 export function sort(input: Tensor, ...args: ArgsOf<typeof SORT>): ValuesIndices {
-  const { dim: given = -1, descending = false } = parse(SORT, args);
+  const { dim: given = -1, descending = false } = parse(SORT, args, input);
   const dim = wrapDim("sort", given, input.dim());
   return taken("SortBackward0", input, dim, orderOf(input, dim, descending));
 }
 
 /** The indices of `sort`. */
 export function argsort(input: Tensor, ...args: ArgsOf<typeof SORT>): Tensor {
-  const { dim: given = -1, descending = false } = parse(SORT, args);
+  const { dim: given = -1, descending = false } = parse(SORT, args, input);
   return orderOf(input, wrapDim("argsort", given, input.dim()), descending);
 }
 
 /** The values sorted along the first dimension. */
 export function msort(input: Tensor): Tensor {
+  checkTensor("msort", "input", input);
   return sort(input, 0)[0];
 }
 
@@ -77,7 +78,7 @@ const TOPK = signature<{ k: number; dim?: number; largest?: boolean; sorted?: bo
 
 /** The `k` largest (or smallest) elements along `dim`, in order, and where they are. NaN counts as largest. */
 export function topk(input: Tensor, ...args: ArgsOf<typeof TOPK>): ValuesIndices {
-  const { k, dim: given = -1, largest = true } = parse(TOPK, args);
+  const { k, dim: given = -1, largest = true } = parse(TOPK, args, input);
   const dim = wrapDim("topk", given, input.dim());
   const size = input.dim() === 0 ? 1 : input.shape[dim]!;
   if (checkInteger("topk", "k", k) < 0 || k > size)
@@ -112,7 +113,7 @@ const KTH = signature<{ k: number; dim?: number; keepdim?: boolean }>()("kthvalu
 
 /** The `k`-th smallest element along `dim` (k counts from 1), and where it is. */
 export function kthvalue(input: Tensor, ...args: ArgsOf<typeof KTH>): ValuesIndices {
-  const { k, dim: given = -1, keepdim = false } = parse(KTH, args);
+  const { k, dim: given = -1, keepdim = false } = parse(KTH, args, input);
   const dim = wrapDim("kthvalue", given, input.dim());
   const size = input.dim() === 0 ? 1 : input.shape[dim]!;
   if (checkInteger("kthvalue", "k", k) < 1 || k > size)
@@ -139,7 +140,7 @@ const MEDIAN = signature<{ dim?: number; keepdim?: boolean }>()("median", ["dim"
 
 function medianOf(name: "median" | "nanmedian", input: Tensor, args: MedianArgs): Tensor | ValuesIndices {
   const entry = name === "median" ? "MedianBackward" : "NanmedianBackward";
-  const { dim: given, keepdim = false } = parse(MEDIAN, args as ArgsOf<typeof MEDIAN>);
+  const { dim: given, keepdim = false } = parse({ ...MEDIAN, name }, args, input);
   if (given !== undefined) {
     const dim = wrapDim(name, given, input.dim());
     checkNotEmpty(name, input, dim);
@@ -183,7 +184,7 @@ const MODE = signature<{ dim?: number; keepdim?: boolean }>()("mode", ["dim", "k
 
 /** The most frequent value along `dim` (the smallest of several), and the last place where it is. */
 export function mode(input: Tensor, ...args: ArgsOf<typeof MODE>): ValuesIndices {
-  const { dim: given = -1, keepdim = false } = parse(MODE, args);
+  const { dim: given = -1, keepdim = false } = parse(MODE, args, input);
   const dim = wrapDim("mode", given, input.dim());
   checkNotEmpty("mode", input, dim);
   if (input.dim() === 0) return pick("ModeBackward0", input, dim, keepdim, 0);
@@ -247,12 +248,12 @@ function cumulative(name: "cummax" | "cummin", input: Tensor, given: number): Va
 
 /** Largest elements so far along a dimension, and where they were (the last of equal ones). NaN stays. */
 export function cummax(input: Tensor, ...args: ArgsOf<typeof CUMMAX>): ValuesIndices {
-  return cumulative("cummax", input, parse(CUMMAX, args).dim);
+  return cumulative("cummax", input, parse(CUMMAX, args, input).dim);
 }
 
 /** Smallest elements so far along a dimension, and where they were (the last of equal ones). NaN stays. */
 export function cummin(input: Tensor, ...args: ArgsOf<typeof CUMMAX>): ValuesIndices {
-  return cumulative("cummin", input, parse(CUMMAX, args).dim);
+  return cumulative("cummin", input, parse(CUMMAX, args, input).dim);
 }
 
 // --- search -----------------------------------------------------------------------------------------------------------
@@ -271,8 +272,7 @@ const SEARCH = signature<SearchOptions>()("searchsorted", ["self"], ["outInt32",
  * with `right` behind them. A sequence of several dimensions takes values of the same leading dimensions. int32.
  */
 export function searchsorted(sortedSequence: Tensor, ...args: ArgsOf<typeof SEARCH>): Tensor {
-  const { self: given, right = false, side = null, sorter = null } = parse(SEARCH, args);
-  checkTensor("searchsorted", "sortedSequence", sortedSequence);
+  const { self: given, right = false, side = null, sorter = null } = parse(SEARCH, args, sortedSequence);
   if (side !== null && side !== "left" && side !== "right")
     throw new ArgumentError(`searchsorted: side must be "left" or "right", got "${String(side)}"`);
   if (side === "left" && right) throw new ArgumentError('searchsorted: side "left" contradicts right: true');
@@ -340,7 +340,7 @@ const BUCKETIZE = signature<{ boundaries: Tensor; outInt32?: boolean; right?: bo
 
 /** The number of boundaries below each element (or, with `right`, not above it): `searchsorted(boundaries, input)`. */
 export function bucketize(input: Tensor, ...args: ArgsOf<typeof BUCKETIZE>): Tensor {
-  const { boundaries, right = false } = parse(BUCKETIZE, args);
+  const { boundaries, right = false } = parse(BUCKETIZE, args, input);
   checkTensor("bucketize", "boundaries", boundaries);
   if (boundaries.dim() !== 1)
     throw new ShapeError(`bucketize: boundaries must be one-dimensional, got shape ${showShape(boundaries.shape)}`);
@@ -353,11 +353,15 @@ const HISTC = signature<{ bins?: number; min?: number; max?: number }>()("histc"
 
 /** How many elements fall into each of `bins` equal parts of [min, max]; with min equal to max, of the elements' own range. */
 export function histc(input: Tensor, ...args: ArgsOf<typeof HISTC>): Tensor {
-  const { bins = 100, min = 0, max = 0 } = parse(HISTC, args);
+  const { bins = 100, min = 0, max = 0 } = parse(HISTC, args, input);
   if (!isFloat(input.dtype))
     throw new DTypeError(`histc: expected a floating point tensor, got ${input.dtype}; convert it with .to("float32")`);
   if (checkInteger("histc", "bins", bins) < 1) throw new ArgumentError(`histc: bins must be positive, got ${bins}`);
-  if (!(min <= max)) throw new ArgumentError(`histc: max must not be less than min, got ${min} and ${max}`);
+  for (const bound of [min, max])
+    if (typeof bound !== "number")
+      throw new ArgumentError(`histc: min and max must be numbers, got ${describeValue(bound)}`);
+  if (!(min <= max))
+    throw new ArgumentError(`histc: max must not be less than min, got ${describeValue(min)} and ${max}`);
   const x = input.detach().reshape([-1]);
   const zeros = x.newZeros([bins]);
   if (x.numel() === 0) return zeros;
@@ -381,7 +385,7 @@ const BINCOUNT = signature<{ weights?: Tensor | null; minlength?: number }>()("b
 
 /** How often each integer occurs in a one-dimensional tensor (or the sum of their weights): a promise, for the length depends on values. */
 export async function bincount(input: Tensor, ...args: ArgsOf<typeof BINCOUNT>): Promise<Tensor> {
-  const { weights = null, minlength = 0 } = parse(BINCOUNT, args);
+  const { weights = null, minlength = 0 } = parse(BINCOUNT, args, input);
   if (input.dim() !== 1 || isFloat(input.dtype) || input.dtype === "bool")
     throw new DTypeError(
       `bincount: expected a one-dimensional integer tensor, got ${input.dtype} of shape ${showShape(input.shape)}`,
@@ -454,7 +458,7 @@ async function runs(x: Tensor): Promise<{ values: Tensor; run: Tensor; counts: T
  * `returnCounts` how often each occurs. A promise, for the size depends on values.
  */
 export async function unique(input: Tensor, ...args: ArgsOf<typeof UNIQUE>): Promise<UniqueResult> {
-  const { returnInverse = false, returnCounts = false, dim = null } = parse(UNIQUE, args);
+  const { returnInverse = false, returnCounts = false, dim = null } = parse(UNIQUE, args, input);
   if (dim !== null) return uniqueSlices("unique", input, dim, returnInverse, returnCounts, true);
   const flat = input.detach().reshape([-1]);
   const order = orderOf(flat, 0, false);
@@ -470,7 +474,7 @@ export async function unique(input: Tensor, ...args: ArgsOf<typeof UNIQUE>): Pro
 
 /** Like `unique`, but only neighbours are compared, and the order stays. */
 export async function uniqueConsecutive(input: Tensor, ...args: ArgsOf<typeof CONSECUTIVE>): Promise<UniqueResult> {
-  const { returnInverse = false, returnCounts = false, dim = null } = parse(CONSECUTIVE, args);
+  const { returnInverse = false, returnCounts = false, dim = null } = parse(CONSECUTIVE, args, input);
   if (dim !== null) return uniqueSlices("uniqueConsecutive", input, dim, returnInverse, returnCounts, false);
   const { values, run, counts } = await runs(input.detach().reshape([-1]));
   return packedResult(values, returnInverse ? run.reshape([...input.shape]) : null, returnCounts ? counts : null);

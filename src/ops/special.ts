@@ -1,18 +1,19 @@
 /** Elementwise functions beyond arithmetic: of one operand with parameters, and of two operands. */
 
-import { parse, signature, type ArgsOf } from "../args.ts";
+import { describeValue, parse, signature, type ArgsOf } from "../args.ts";
 import { record } from "../autograd/tape.ts";
 import { isFloat, type DType } from "../dtype.ts";
 import { ArgumentError, DTypeError } from "../errors.ts";
 import type { Builder, Value } from "../graph/builder.ts";
 import type { Tensor } from "../tensor.ts";
-import { checkFloating, isTensor } from "./apply.ts";
+import { checkFloating, checkTensor, isTensor } from "./apply.ts";
 import { checkOperand, elementwise, recordOperands, resultType, wrt, type Operand } from "./elementwise.ts";
 
 const OTHER = signature<{ other: Operand }>()("other", ["other"]);
 type OtherArgs = ArgsOf<typeof OTHER>;
 
-function otherOf(name: string, args: OtherArgs): Operand {
+function otherOf(name: string, input: Operand, args: OtherArgs): Operand {
+  checkOperand(name, "input", input);
   return checkOperand(name, "other", parse({ ...OTHER, name }, args).other);
 }
 
@@ -33,7 +34,7 @@ const LOGIT = signature<{ eps?: number | null }>()("logit", ["eps"]);
 
 /** `log(x / (1 - x))`; with `eps`, x is kept within [eps, 1 - eps]. */
 export function logit(input: Tensor, ...args: ArgsOf<typeof LOGIT>): Tensor {
-  const { eps = null } = parse(LOGIT, args);
+  const { eps = null } = parse(LOGIT, args, input);
   const x = isFloat(input.dtype) ? input : input.to("float32");
   const { dtype } = x;
   const bounded = eps !== null;
@@ -77,7 +78,7 @@ const LARGEST: Partial<Record<DType, number>> = {
 
 /** NaN and infinities replaced: by 0 and the largest finite numbers unless said otherwise. */
 export function nanToNum(input: Tensor, ...args: ArgsOf<typeof NAN_TO_NUM>): Tensor {
-  const { nan, posinf, neginf } = parse(NAN_TO_NUM, args);
+  const { nan, posinf, neginf } = parse(NAN_TO_NUM, args, input);
   const { dtype } = input;
   if (!isFloat(dtype)) return input.detach().clone();
   const largest = LARGEST[dtype]!;
@@ -92,7 +93,7 @@ export function nanToNum(input: Tensor, ...args: ArgsOf<typeof NAN_TO_NUM>): Ten
 
 /** `input * log(other)`, and 0 where the input is 0 (unless `other` is NaN). */
 export function xlogy(input: Operand, ...args: OtherArgs): Tensor {
-  const other = otherOf("xlogy", args);
+  const other = otherOf("xlogy", input, args);
   const dtype = floatType(resultType(input, other));
   const out = elementwise("xlogy", 6, [input, other], dtype, dtype, (k, [x, y]) => weightedLog(k, x!, y!, "log"));
   recordOperands("XlogyBackward0", out, [
@@ -107,7 +108,7 @@ export function xlogy(input: Operand, ...args: OtherArgs): Tensor {
 
 /** `input * log1p(other)`, and 0 where the input is 0 (unless `other` is NaN). */
 export function xlog1py(input: Operand, ...args: OtherArgs): Tensor {
-  const other = otherOf("xlog1py", args);
+  const other = otherOf("xlog1py", input, args);
   const dtype = floatType(resultType(input, other));
   const out = elementwise("xlog1py", 7, [input, other], dtype, dtype, (k, [x, y]) => weightedLog(k, x!, y!, "log1p"));
   recordOperands("SpecialXlog1PyBackward0", out, [
@@ -128,7 +129,7 @@ function weightedLog(k: Builder, x: Value, y: Value, log: "log" | "log1p"): Valu
 
 /** `sqrt(input^2 + other^2)` without overflow on the way. */
 export function hypot(input: Tensor, ...args: OtherArgs): Tensor {
-  const other = otherOf("hypot", args);
+  const other = otherOf("hypot", input, args);
   const dtype = resultType(input, other);
   if (!isFloat(dtype)) throw new DTypeError(`hypot: expected floating point operands, got ${dtype}`);
   const out = elementwise("hypot", 8, [input, other], dtype, dtype, (k, [x, y]) => {
@@ -150,7 +151,7 @@ export function hypot(input: Tensor, ...args: OtherArgs): Tensor {
 
 function logAddition(name: "logaddexp" | "logaddexp2", exp: "exp" | "exp2", scale: number) {
   return (input: Tensor, ...args: OtherArgs): Tensor => {
-    const other = otherOf(name, args);
+    const other = otherOf(name, input, args);
     const dtype = resultType(input, other);
     if (!isFloat(dtype)) throw new DTypeError(`${name}: expected floating point operands, got ${dtype}`);
     const out = elementwise(name, 12, [input, other], dtype, dtype, (k, [x, y]) => {
@@ -187,12 +188,13 @@ function negativeValue(k: Builder, x: Value): Value {
 
 /** True where the sign bit is set: for negative numbers and -0. */
 export function signbit(input: Tensor): Tensor {
+  checkTensor("signbit", "input", input);
   return elementwise("signbit", 3, [input], input.dtype, "bool", (k, [x]) => negativeValue(k, x!));
 }
 
 /** The size of the input with the sign of `other`, -0 counting as negative. */
 export function copysign(input: Tensor, ...args: OtherArgs): Tensor {
-  const other = otherOf("copysign", args);
+  const other = otherOf("copysign", input, args);
   const dtype = floatType(resultType(input, other));
   const out = elementwise("copysign", 4, [input, other], dtype, dtype, (k, [x, y]) => {
     const size = k.un("abs", x!);
@@ -209,7 +211,7 @@ const HEAVISIDE = signature<{ values: Tensor }>()("heaviside", ["values"]);
 
 /** 0 for negative elements, 1 for positive ones, `values` at zero. */
 export function heaviside(input: Tensor, ...args: ArgsOf<typeof HEAVISIDE>): Tensor {
-  const values = checkOperand("heaviside", "values", parse(HEAVISIDE, args).values);
+  const values = checkOperand("heaviside", "values", parse(HEAVISIDE, args, input).values);
   const dtype = resultType(input, values);
   if (isTensor(values) && values.dtype !== input.dtype)
     throw new DTypeError(
@@ -226,7 +228,7 @@ export function heaviside(input: Tensor, ...args: ArgsOf<typeof HEAVISIDE>): Ten
 
 function ignoringNaN(name: "fmax" | "fmin", prim: "max" | "min") {
   return (input: Tensor, ...args: OtherArgs): Tensor => {
-    const other = otherOf(name, args);
+    const other = otherOf(name, input, args);
     const dtype = resultType(input, other);
     const out = elementwise(name, 3, [input, other], dtype, dtype, (k, [x, y]) => {
       if (k.type(x!) === "b") return prim === "max" ? k.or(x!, y!) : k.and(x!, y!);
@@ -254,25 +256,25 @@ const LDEXP = signature<{ other: Operand }>()("ldexp", ["other"]);
 
 /** `input * 2^other`. */
 export function ldexp(input: Tensor, ...args: ArgsOf<typeof LDEXP>): Tensor {
-  const other = checkOperand("ldexp", "other", parse(LDEXP, args).other);
-  const power = isTensor(other)
-    ? (isFloat(other.dtype) ? other : other.to(isFloat(input.dtype) ? input.dtype : "float32")).exp2()
-    : 2 ** Number(other);
-  return input.mul(power);
+  const other = checkOperand("ldexp", "other", parse(LDEXP, args, input).other);
+  const own: DType = isFloat(input.dtype) ? input.dtype : "float32";
+  // Powers of two are floats, whatever the exponent is.
+  if (!isTensor(other)) return input.to(own).mul(2 ** Number(other));
+  return input.mul((isFloat(other.dtype) ? other : other.to(own)).exp2());
 }
 
 const FLOAT_POWER = signature<{ exponent: Operand }>()("floatPower", ["exponent"]);
 
 /** `pow` in the widest floating dtype of the device: float64 on the CPU, float32 elsewhere. */
 export function floatPower(input: Tensor, ...args: ArgsOf<typeof FLOAT_POWER>): Tensor {
-  const exponent = checkOperand("floatPower", "exponent", parse(FLOAT_POWER, args).exponent);
+  const exponent = checkOperand("floatPower", "exponent", parse(FLOAT_POWER, args, input).exponent);
   const wide: DType = input.impl.backend.supports("float64") ? "float64" : "float32";
   return input.to(wide).pow(isTensor(exponent) ? exponent.to(wide) : exponent);
 }
 
 function divisors(name: "gcd" | "lcm") {
   return (input: Tensor, ...args: OtherArgs): Tensor => {
-    const other = otherOf(name, args);
+    const other = otherOf(name, input, args);
     const dtype = resultType(input, other);
     if (isFloat(dtype) || dtype === "bool") throw new DTypeError(`${name}: expected integer operands, got ${dtype}`);
     return elementwise(name, 60, [input, other], dtype, dtype, (k, [x, y]) => {
@@ -306,11 +308,16 @@ export const lcm = divisors("lcm");
 
 const MVLGAMMA = signature<{ p: number }>()("mvlgamma", ["p"]);
 
+/** Most terms of a multivariate gamma function. */
+const MOST_DIMENSIONS = 1000;
+
 /** Logarithm of the multivariate gamma function of dimension `p`. */
 export function mvlgamma(input: Tensor, ...args: ArgsOf<typeof MVLGAMMA>): Tensor {
-  const { p } = parse(MVLGAMMA, args);
+  const { p } = parse(MVLGAMMA, args, input);
   if (!Number.isInteger(p) || p < 1)
-    throw new ArgumentError(`mvlgamma: p has to be greater than or equal to 1, got ${String(p)}`);
+    throw new ArgumentError(`mvlgamma: p has to be greater than or equal to 1, got ${describeValue(p)}`);
+  if (p > MOST_DIMENSIONS)
+    throw new ArgumentError(`mvlgamma: p up to ${MOST_DIMENSIONS} is supported, as it is a sum of p terms; got ${p}`);
   const x = isFloat(input.dtype) ? input : input.to("float32");
   checkFloating("mvlgamma", x);
   let sum = x.lgamma();

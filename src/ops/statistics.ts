@@ -1,6 +1,6 @@
 /** Statistics, differences and integrals. */
 
-import { parse, signature, type ArgsOf } from "../args.ts";
+import { checkInteger, describeValue, parse, signature, type ArgsOf } from "../args.ts";
 import { isFloat, type DType } from "../dtype.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
 import { showShape } from "../graph/view.ts";
@@ -13,7 +13,7 @@ const AMINMAX = signature<{ dim?: number | null; keepdim?: boolean }>()("aminmax
 
 /** Smallest and largest element, of all or along `dim`: `{ min, max }`. */
 export function aminmax(input: Tensor, ...args: ArgsOf<typeof AMINMAX>): Named<"min" | "max"> {
-  const { dim = null, keepdim = false } = parse(AMINMAX, args);
+  const { dim = null, keepdim = false } = parse(AMINMAX, args, input);
   return named([input.amin(dim, keepdim), input.amax(dim, keepdim)], ["min", "max"]);
 }
 
@@ -25,7 +25,7 @@ const NANMEAN = signature<{ dim?: Dims; keepdim?: boolean; dtype?: DType | null 
 
 /** Mean of the elements that are not NaN. */
 export function nanmean(input: Tensor, ...args: ArgsOf<typeof NANMEAN>): Tensor {
-  const { dim = null, keepdim = false, dtype } = parse(NANMEAN, args);
+  const { dim = null, keepdim = false, dtype } = parse(NANMEAN, args, input);
   checkFloating("nanmean", input);
   const factor = input.detach().isnan().logicalNot().sum(dim, keepdim);
   return input.nansum(dim, keepdim, { dtype: dtype ?? null }).div(factor);
@@ -39,7 +39,8 @@ const COV = signature<{ correction?: number; fweights?: Tensor | null; aweights?
 
 /** Covariance matrix of variables (rows) and observations (columns); weights by frequency or by importance. */
 export function cov(input: Tensor, ...args: ArgsOf<typeof COV>): Tensor {
-  const { correction = 1, fweights = null, aweights = null } = parse(COV, args);
+  const { correction = 1, fweights = null, aweights = null } = parse(COV, args, input);
+  checkInteger("cov", "correction", correction);
   if (input.dim() > 2)
     throw new ShapeError(
       `cov: expected input to have two or fewer dimensions but got an input with ${input.dim()} dimensions`,
@@ -71,6 +72,7 @@ export function cov(input: Tensor, ...args: ArgsOf<typeof COV>): Tensor {
 
 /** Correlation coefficients of variables (rows), kept within -1 and 1. */
 export function corrcoef(input: Tensor): Tensor {
+  checkTensor("corrcoef", "input", input);
   const c = cov(input);
   if (c.dim() === 0) return c.div(c);
   const deviation = c.diagonal().sqrt();
@@ -79,6 +81,7 @@ export function corrcoef(input: Tensor): Tensor {
 
 /** Sum of the diagonal of a matrix. */
 export function trace(input: Tensor): Tensor {
+  checkTensor("trace", "input", input);
   if (input.dim() !== 2) throw new ShapeError(`trace: expected a matrix, but got tensor with dim ${input.dim()}`);
   return input.diagonal().sum();
 }
@@ -92,9 +95,10 @@ const DIFF = signature<{ n?: number; dim?: number; prepend?: Tensor | null; appe
 
 /** Differences of neighbours along a dimension, `n` times over. */
 export function diff(input: Tensor, ...args: ArgsOf<typeof DIFF>): Tensor {
-  const { n = 1, dim: given = -1, prepend = null, append = null } = parse(DIFF, args);
+  const { n = 1, dim: given = -1, prepend = null, append = null } = parse(DIFF, args, input);
   if (input.dim() === 0) throw new ShapeError("diff: expects input to be at least one-dimensional");
-  if (!Number.isInteger(n) || n < 0) throw new ArgumentError(`diff: order must be non-negative but got ${n}`);
+  if (!Number.isInteger(n) || n < 0)
+    throw new ArgumentError(`diff: order must be non-negative but got ${describeValue(n)}`);
   const dim = wrapDim("diff", given, input.dim());
   const parts = [prepend, input, append].filter((t) => t !== null);
   let x = parts.length === 1 ? input : cat(parts, dim);
@@ -125,7 +129,8 @@ const TRAPEZOID = signature<{ x?: Tensor | number | null; dx?: number; dim?: num
 );
 
 function trapezoids(op: string, y: Tensor, args: ArgsOf<typeof TRAPEZOID>): { areas: Tensor; dim: number } {
-  const { x: given = null, dx = 1, dim: at = -1 } = parse({ ...TRAPEZOID, name: op }, args);
+  const { x: given = null, dx = 1, dim: at = -1 } = parse({ ...TRAPEZOID, name: op }, args, y);
+  if (given !== null && typeof given !== "number") checkTensor(op, "x", given);
   if (y.dim() === 0) throw new ShapeError(`${op}: expects at least one dimension`);
   const source = isFloat(y.dtype) ? y : y.to("float32");
   const dim = wrapDim(op, at, y.dim());
@@ -153,7 +158,7 @@ const LOGCUMSUMEXP = signature<{ dim: number }>()("logcumsumexp", ["dim"]);
 /** Logarithms of the sums of the exponentials up to and including each element, along a dimension. */
 export function logcumsumexp(input: Tensor, ...args: ArgsOf<typeof LOGCUMSUMEXP>): Tensor {
   checkFloating("logcumsumexp", input);
-  const dim = wrapDim("logcumsumexp", parse(LOGCUMSUMEXP, args).dim, input.dim());
+  const dim = wrapDim("logcumsumexp", parse(LOGCUMSUMEXP, args, input).dim, input.dim());
   if (input.dim() === 0 || input.numel() === 0) return input.clone();
   // Every prefix has its own largest element, so the sum is over a triangle of n by n.
   const x = input.movedim(dim, -1);
@@ -172,11 +177,11 @@ const ISCLOSE = signature<{ other: Tensor; rtol?: number; atol?: number; equalNa
 
 /** True where `|input - other| <= atol + rtol |other|`; infinities are close to themselves, NaN only with `equalNan`. */
 export function isclose(input: Tensor, ...args: ArgsOf<typeof ISCLOSE>): Tensor {
-  const { other, rtol = 1e-5, atol = 1e-8, equalNan = false } = parse(ISCLOSE, args);
+  const { other, rtol = 1e-5, atol = 1e-8, equalNan = false } = parse(ISCLOSE, args, input);
   checkTensor("isclose", "other", other);
   if (!(rtol >= 0) || !(atol >= 0))
     throw new ArgumentError(
-      `isclose: rtol and atol must be greater than or equal to zero, but got ${rtol} and ${atol}`,
+      `isclose: rtol and atol must be greater than or equal to zero, but got ${describeValue(rtol)} and ${describeValue(atol)}`,
     );
   let close = input.eq(other);
   if (isFloat(input.dtype) && equalNan) close = close.logicalOr(input.isnan().logicalAnd(other.isnan()));

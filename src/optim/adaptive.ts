@@ -1,5 +1,6 @@
 /** Optimisers that scale each element's step by its own gradients. */
 
+import { describeValue } from "../args.ts";
 import { ArgumentError } from "../errors.ts";
 import type { Tensor } from "../tensor.ts";
 import { checkRange, Optimizer, type ParamGroup, type Parameters, type ParamState } from "./optimizer.ts";
@@ -315,7 +316,8 @@ export class Rprop extends Optimizer<RpropOptions> {
   protected override check(group: ParamGroup<RpropOptions>): void {
     checkRange("Rprop", "lr value", group.lr, 0);
     const [less, more] = group.etas;
-    if (!(less > 0 && less < 1 && more > 1)) throw new ArgumentError(`Rprop: invalid eta values: ${less}, ${more}`);
+    if (!(less > 0 && less < 1 && more > 1))
+      throw new ArgumentError(`Rprop: invalid eta values: ${describeValue(less)}, ${more}`);
   }
 
   protected override update(group: ParamGroup<RpropOptions>, p: Tensor, grad: Tensor, state: ParamState): void {
@@ -326,7 +328,7 @@ export class Rprop extends Optimizer<RpropOptions> {
     let d = maximize ? grad.neg() : grad;
     const [before, size] = [at(state, "prev"), at(state, "stepSize")];
     const agreement = d.mul(before);
-    const factor = agreement.gt(0).where(more, agreement.lt(0).where(less, 1));
+    const factor = agreement.fullLike(1).maskedFill(agreement.gt(0), more).maskedFill(agreement.lt(0), less);
     size.copy_(size.mul(factor).clamp(...group.stepSizes));
     d = agreement.lt(0).where(0, d);
     p.sub_(d.sign().mul(size));

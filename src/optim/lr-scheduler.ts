@@ -1,6 +1,6 @@
 /** `tg.optim.lrScheduler`: learning rates that change from epoch to epoch. */
 
-import { parse, signature, type ArgsOf } from "../args.ts";
+import { describeValue, parse, signature, type ArgsOf } from "../args.ts";
 import { ArgumentError } from "../errors.ts";
 
 /** What a scheduler changes: the groups of an optimiser. */
@@ -171,7 +171,7 @@ export class StepLR extends LRScheduler {
   constructor(optimizer: Scheduled, ...args: ArgsOf<typeof STEP>) {
     super(optimizer);
     const { stepSize, gamma = 0.1 } = parse(STEP, args);
-    if (!(stepSize > 0)) throw new ArgumentError(`StepLR: stepSize must be above 0, got ${String(stepSize)}`);
+    if (!(stepSize > 0)) throw new ArgumentError(`StepLR: stepSize must be above 0, got ${describeValue(stepSize)}`);
     this.stepSize = stepSize;
     this.gamma = gamma;
     this.step();
@@ -247,7 +247,7 @@ export class LinearLR extends LRScheduler {
     super(optimizer);
     const { startFactor = 1 / 3, endFactor = 1, totalIters = 5 } = parse(LINEAR, args);
     if (!(startFactor > 0 && startFactor <= 1))
-      throw new ArgumentError(`LinearLR: startFactor must be above 0 and at most 1, got ${startFactor}`);
+      throw new ArgumentError(`LinearLR: startFactor must be above 0 and at most 1, got ${describeValue(startFactor)}`);
     this.startFactor = startFactor;
     this.endFactor = endFactor;
     this.totalIters = totalIters;
@@ -321,7 +321,7 @@ export class CosineAnnealingWarmRestarts extends LRScheduler {
     const { tMult = 1, etaMin = 0 } = parse(RESTARTS, args);
     if (!Number.isInteger(t0) || t0 < 1 || !Number.isInteger(tMult) || tMult < 1)
       throw new ArgumentError(
-        `CosineAnnealingWarmRestarts: t0 and tMult must be positive integers, got ${t0} and ${tMult}`,
+        `CosineAnnealingWarmRestarts: t0 and tMult must be positive integers, got ${describeValue(t0)} and ${describeValue(tMult)}`,
       );
     this.length = t0;
     this.tMult = tMult;
@@ -407,7 +407,7 @@ export class OneCycleLR extends LRScheduler {
     if (!Number.isInteger(this.totalSteps) || this.totalSteps < 1)
       throw new ArgumentError("OneCycleLR: give totalSteps, or epochs and stepsPerEpoch, as positive integers");
     if (!(pctStart >= 0 && pctStart <= 1))
-      throw new ArgumentError(`OneCycleLR: pctStart must be from 0 to 1, got ${pctStart}`);
+      throw new ArgumentError(`OneCycleLR: pctStart must be from 0 to 1, got ${describeValue(pctStart)}`);
     const total = this.totalSteps;
     const [low, high] = [baseMomentum, maxMomentum];
     this.#phases = threePhase
@@ -579,7 +579,8 @@ export class ReduceLROnPlateau {
       minLr = 0,
       eps = 1e-8,
     } = parse(PLATEAU, args);
-    if (!(factor < 1)) throw new ArgumentError(`ReduceLROnPlateau: factor should be below 1, got ${factor}`);
+    if (!(factor < 1))
+      throw new ArgumentError(`ReduceLROnPlateau: factor should be below 1, got ${describeValue(factor)}`);
     if (mode !== "min" && mode !== "max")
       throw new ArgumentError(`ReduceLROnPlateau: mode must be "min" or "max", got "${String(mode)}"`);
     this.optimizer = optimizer;

@@ -1,5 +1,6 @@
 /** What optimisers share: parameter groups, state, and a step that updates all parameters at once. */
 
+import { describeValue } from "../args.ts";
 import { noGrad } from "../autograd/mode.ts";
 import type { Storage } from "../base.ts";
 import { ArgumentError } from "../errors.ts";
@@ -250,5 +251,5 @@ export interface OptimizerState<O> {
 /** Fails unless a number is at least `low` (and below `high`). */
 export function checkRange(name: string, what: string, value: number, low: number, high = Infinity): void {
   if (typeof value !== "number" || !(value >= low) || !(value < high || high === Infinity))
-    throw new ArgumentError(`${name}: invalid ${what}: ${String(value)}`);
+    throw new ArgumentError(`${name}: invalid ${what}: ${describeValue(value)}`);
 }

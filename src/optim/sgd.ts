@@ -32,6 +32,14 @@ export function withDefaults<O extends object>(name: string, defaults: O, option
       `${name}: expected the options by name, such as { lr: 0.01 }, got ${describeValue(named)} behind the parameters`,
     );
   applyOptions(name, Object.keys(defaults), {}, named, given);
+  for (const [key, value] of Object.entries(given)) {
+    const usual: unknown = defaults[key as keyof O];
+    const isPair = Array.isArray(usual);
+    if (isPair ? !Array.isArray(value) : usual !== null && typeof value !== typeof usual)
+      throw new ArgumentError(
+        `${name}: ${key} must be ${isPair ? "an array of two numbers" : `a ${typeof usual}`}, got ${describeValue(value)}`,
+      );
+  }
   return { ...defaults, ...(given as Partial<O>) };
 }
 

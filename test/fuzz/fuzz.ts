@@ -80,7 +80,9 @@ function spoil(dice: Dice, sample: Sample, target: Target): Call {
   const { args, options } = sample;
   const names = Object.keys(options ?? {});
   const first = target.kind === "function" ? 0 : 1;
-  const places = args.map((_, i) => i).filter((i) => (i === target.receiver ? first === 0 : true));
+  const places = args
+    .map((_, i) => i)
+    .filter((i) => (i === target.receiver ? first === 0 : true) && (target.spoils?.includes(i) ?? true));
   const way = dice.pick(["replace", "replace", "replace", "replace", "drop", "misspell", "surplus"] as const);
   switch (way) {
     case "replace": {
@@ -94,7 +96,12 @@ function spoil(dice: Dice, sample: Sample, target: Target): Call {
       break;
     }
     case "drop":
-      if (options === undefined && args.length > first && (first === 0 || target.receiver < args.length - 1))
+      if (
+        target.spoils === undefined &&
+        options === undefined &&
+        args.length > first &&
+        (first === 0 || target.receiver < args.length - 1)
+      )
         return { args: args.slice(0, -1), options, spoilt: "perhaps" };
       break;
     case "misspell":
@@ -105,7 +112,8 @@ function spoil(dice: Dice, sample: Sample, target: Target): Call {
       }
       break;
     case "surplus":
-      return { args: [...args, 1, 2, 3, 4, 5], options, spoilt: "perhaps" };
+      if (target.spoils === undefined) return { args: [...args, 1, 2, 3, 4, 5], options, spoilt: "perhaps" };
+      break;
   }
   return { args, options, spoilt: "no" };
 }
@@ -148,10 +156,17 @@ interface Case {
   readonly call: Call;
 }
 
-/** The case of a seed and a number. */
-export function caseOf(targets: readonly Target[], device: FuzzDevice, seed: number, number: number): Case {
+/** The case of a seed and a number: of a random target, or in a sweep of each in turn. */
+export function caseOf(
+  targets: readonly Target[],
+  device: FuzzDevice,
+  seed: number,
+  number: number,
+  sweep = false,
+): Case {
   const dice = new Dice(seed, number, device === "cpu");
-  const target = dice.pick(targets);
+  const drawn = dice.pick(targets);
+  const target = sweep ? targets[number % targets.length]! : drawn;
   const sample = target.generator(dice);
   const spoils = target.kind !== "property" && dice.chance(SPOILT);
   const call = spoils
@@ -161,12 +176,17 @@ export function caseOf(targets: readonly Target[], device: FuzzDevice, seed: num
 }
 
 type Verdict =
-  { readonly kind: "values"; readonly expected: Expected } | { readonly kind: "refused" } | { readonly kind: "open" };
+  | { readonly kind: "values"; readonly expected: Expected }
+  | { readonly kind: "checked"; readonly check: (results: readonly Model[]) => string | null }
+  | { readonly kind: "refused" }
+  | { readonly kind: "open" };
 
 /** What the model says of a case. */
 function verdictOf({ target, sample, call }: Case): Verdict {
   if (call.spoilt === "surely") return { kind: "refused" };
-  if (call.spoilt === "perhaps" || sample.expect === null) return { kind: "open" };
+  if (call.spoilt === "perhaps") return { kind: "open" };
+  if (sample.expect === null)
+    return sample.check === undefined || target.inPlace ? { kind: "open" } : { kind: "checked", check: sample.check };
   try {
     const expected = sample.expect();
     if (expected === null) return { kind: "open" };
@@ -286,13 +306,15 @@ export class Fuzzer {
   readonly #targets: readonly Target[];
   readonly #device: FuzzDevice;
   readonly #seed: number;
+  readonly #sweep: boolean;
   readonly findings: Finding[] = [];
   calls = 0;
   compared = 0;
   refused = 0;
   survived = 0;
 
-  constructor(targets: readonly Target[], device: FuzzDevice, seed: number) {
+  constructor(targets: readonly Target[], device: FuzzDevice, seed: number, sweep = false) {
+    this.#sweep = sweep;
     this.#targets = targets;
     this.#device = device;
     this.#seed = seed;
@@ -308,7 +330,7 @@ export class Fuzzer {
     const waiting: { it: Case; outcome: Outcome; verdict: Verdict; tensors: tg.Tensor[] }[] = [];
     for (let number = from; number < to; number++) {
       this.calls++;
-      const it = caseOf(this.#targets, this.#device, this.#seed, number);
+      const it = caseOf(this.#targets, this.#device, this.#seed, number, this.#sweep);
       const verdict = verdictOf(it);
       tg.manualSeed(number);
       const outcome = await perform(it, this.#device);
@@ -355,6 +377,13 @@ export class Fuzzer {
     let next = 0;
     for (const { it, outcome, verdict, tensors } of waiting) {
       const own = data.slice(next, (next += tensors.length));
+      if (verdict.kind === "checked") {
+        this.compared++;
+        const results = tensors.map(({ shape, dtype }, i) => ({ shape, dtype, data: Array.from(own[i]!) }));
+        const found = results.length === 0 ? "gave no tensor" : verdict.check(results);
+        if (found !== null) this.#find(it, found);
+        continue;
+      }
       if (verdict.kind !== "values") {
         this.survived++;
         tensors.forEach((t, i) => {
@@ -395,7 +424,11 @@ export class Fuzzer {
 
   #judgeError(it: Case, verdict: Verdict, error: unknown): void {
     if (!(error instanceof tg.TapegradError)) this.#find(it, describe(error));
-    else if (verdict.kind === "values" && it.sample.mayRefuse !== true && !lacksFloat64(this.#device, error))
+    else if (
+      (verdict.kind === "values" || verdict.kind === "checked") &&
+      it.sample.mayRefuse !== true &&
+      !lacksFloat64(this.#device, error)
+    )
       this.#find(it, `was refused: ${error.name}: ${error.message}`);
     else this.refused++;
   }

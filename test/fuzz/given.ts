@@ -38,6 +38,27 @@ export class Given implements Model {
     return t;
   }
 
+  /** Whether its elements are known only to the device. */
+  get isComputed(): boolean {
+    return this.#steps.some((s) => /^\.(mul|flip|logicalNot)/.test(s.text));
+  }
+
+  /** The same as a part of a longer tensor, whose other elements are of a certain value. */
+  beside(other: number): Given {
+    const [n] = this.shape;
+    if (n === undefined || this.#steps.length > 0) return this;
+    const rest = new Array<number>(count(this.shape.slice(1))).fill(other);
+    const base = { shape: this.shape.with(0, n + 1), dtype: this.dtype, data: [...this.data, ...rest] };
+    const step: Step = { text: `.narrow(0, 0, ${n})`, apply: (t) => t.narrow(0, 0, n) };
+    return new Given(base, [step], this, false);
+  }
+
+  /** The same, still to be computed, so that the host does not know its elements. */
+  pending(): Given {
+    const step: Step = { text: ".mul(1)", apply: (t) => t.mul(1) };
+    return new Given(this.#base, [...this.#steps, step], this, false);
+  }
+
   /** As code. */
   toString(): string {
     const { shape, dtype, data } = this.#base;
@@ -47,6 +68,16 @@ export class Given implements Model {
     const base = `tensor(Float64Array.of(${shown}), { shape: [${shape.join(", ")}], dtype: "${dtype}" })`;
     return base + this.#steps.map((s) => s.text).join("");
   }
+}
+
+/** A tensor of certain elements, laid out plainly. */
+export function exactly(size: readonly number[], type: DType, element: (i: number) => number): Given {
+  const base: Model = {
+    shape: [...size],
+    dtype: type,
+    data: Array.from({ length: count(size) }, (_, i) => element(i)),
+  };
+  return new Given(base, [], base, false);
 }
 
 /** Kinds of values. */

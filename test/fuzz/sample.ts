@@ -17,6 +17,8 @@ export interface Sample {
    * (random numbers, corners that PyTorch leaves to the platform).
    */
   readonly expect: (() => Expected | null) | null;
+  /** Where the values are random: what is wrong with results that no such call can give, or null. */
+  readonly check?: (results: readonly Model[]) => string | null;
   /** How many times the usual bounds the result may be off: for long sums and functions that amplify. */
   readonly loose?: number;
   /** The call may also be refused (a view depends on strides, which the model does not know). */

@@ -94,3 +94,24 @@ export function polygamma(n: number, x: number): number {
   for (let i = 2; i <= n; i++) factorial *= i;
   return (n % 2 === 0 ? -1 : 1) * factorial * sum;
 }
+
+/** exp(x^2) erfc(x): Laplace's continued fraction without its exponential for large arguments. */
+export function erfcx(x: number): number {
+  if (x < 1.5 || Number.isNaN(x)) return Math.exp(x * x) * erfc(x);
+  if (x === Infinity) return 0;
+  let f = 0;
+  for (let k = 120; k > 0; k--) f = k / 2 / (x + f);
+  return 1 / Math.sqrt(Math.PI) / (x + f);
+}
+
+/** Modified Bessel function of a whole order: its power series, all of whose terms have one sign. */
+export function besselI(order: number, x: number): number {
+  let term = 1;
+  for (let k = 1; k <= order; k++) term *= x / 2 / k;
+  let sum = term;
+  for (let k = 1; k < 1200 && Math.abs(term) > Math.abs(sum) * 1e-18; k++) {
+    term *= (x * x) / 4 / (k * (k + order));
+    sum += term;
+  }
+  return Number.isNaN(x) ? NaN : sum;
+}

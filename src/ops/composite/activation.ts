@@ -1,6 +1,6 @@
 /** Activation functions. Each is one fused expression with PyTorch's derivative. */
 
-import { parse, signature, type ArgsOf } from "../../args.ts";
+import { describeValue, parse, signature, type ArgsOf } from "../../args.ts";
 import { record } from "../../autograd/tape.ts";
 import { ArgumentError, ShapeError } from "../../errors.ts";
 import type { Builder, Value } from "../../graph/builder.ts";
@@ -39,7 +39,7 @@ const LEAKY = signature<{ negativeSlope?: number }>()("leakyRelu", ["negativeSlo
 
 /** `x` where it is positive, else `negativeSlope * x` (0.01 by default). */
 export function leakyRelu(input: Tensor, ...args: ArgsOf<typeof LEAKY>): Tensor {
-  const { negativeSlope = 0.01 } = parse(LEAKY, args);
+  const { negativeSlope = 0.01 } = parse(LEAKY, args, input);
   return activation(
     "leakyRelu",
     "LeakyReluBackward0",
@@ -79,12 +79,12 @@ const CELU = signature<{ alpha?: number }>()("celu", ["alpha"]);
 
 /** `x` where it is positive, else `alpha * (exp(x) - 1)`. */
 export function elu(input: Tensor, ...args: ArgsOf<typeof ELU>): Tensor {
-  return elus("elu", input, parse(ELU, args).alpha ?? 1, 1, 1);
+  return elus("elu", input, parse(ELU, args, input).alpha ?? 1, 1, 1);
 }
 
 /** `max(0, x) + min(0, alpha * (exp(x / alpha) - 1))`. */
 export function celu(input: Tensor, ...args: ArgsOf<typeof CELU>): Tensor {
-  const alpha = parse(CELU, args).alpha ?? 1;
+  const alpha = parse(CELU, args, input).alpha ?? 1;
   if (alpha === 0) throw new ArgumentError("celu: alpha cannot be 0, as it divides");
   return elus("celu", input, alpha, 1, 1 / alpha);
 }
@@ -102,7 +102,7 @@ const HARDTANH = signature<{ minVal?: number; maxVal?: number }>()("hardtanh", [
 
 /** Clamped to `minVal` (-1) and `maxVal` (1). */
 export function hardtanh(input: Tensor, ...args: ArgsOf<typeof HARDTANH>): Tensor {
-  const { minVal = -1, maxVal = 1 } = parse(HARDTANH, args);
+  const { minVal = -1, maxVal = 1 } = parse(HARDTANH, args, input);
   return clamped(input, minVal, maxVal);
 }
 
@@ -159,7 +159,7 @@ const SOFTPLUS = signature<{ beta?: number; threshold?: number }>()("softplus", 
 
 /** `log(1 + exp(beta * x)) / beta`, and `x` itself where `beta * x` exceeds `threshold` (20). */
 export function softplus(input: Tensor, ...args: ArgsOf<typeof SOFTPLUS>): Tensor {
-  const { beta = 1, threshold: limit = 20 } = parse(SOFTPLUS, args);
+  const { beta = 1, threshold: limit = 20 } = parse(SOFTPLUS, args, input);
   return activation(
     "softplus",
     "SoftplusBackward0",
@@ -227,7 +227,7 @@ const SOFTSHRINK = signature<{ lambd?: number }>()("softshrink", ["lambd"]);
 
 /** `x` where `|x| > lambd` (0.5), else 0. */
 export function hardshrink(input: Tensor, ...args: ArgsOf<typeof HARDSHRINK>): Tensor {
-  const { lambd = 0.5 } = parse(HARDSHRINK, args);
+  const { lambd = 0.5 } = parse(HARDSHRINK, args, input);
   return activation(
     "hardshrink",
     "HardshrinkBackward0",
@@ -241,8 +241,9 @@ export function hardshrink(input: Tensor, ...args: ArgsOf<typeof HARDSHRINK>): T
 
 /** `x` moved by `lambd` (0.5) towards zero, and zero where it would cross it. */
 export function softshrink(input: Tensor, ...args: ArgsOf<typeof SOFTSHRINK>): Tensor {
-  const { lambd = 0.5 } = parse(SOFTSHRINK, args);
-  if (!(lambd >= 0)) throw new ArgumentError(`softshrink: lambd must be greater or equal to 0, but found ${lambd}`);
+  const { lambd = 0.5 } = parse(SOFTSHRINK, args, input);
+  if (!(lambd >= 0))
+    throw new ArgumentError(`softshrink: lambd must be greater or equal to 0, but found ${describeValue(lambd)}`);
   return activation(
     "softshrink",
     "SoftshrinkBackward0",
@@ -262,7 +263,7 @@ const THRESHOLD = signature<{ threshold: number; value: number }>()("threshold",
 
 /** `x` where it exceeds `threshold`, else `value`. */
 export function threshold(input: Tensor, ...args: ArgsOf<typeof THRESHOLD>): Tensor {
-  const { threshold: limit, value } = parse(THRESHOLD, args);
+  const { threshold: limit, value } = parse(THRESHOLD, args, input);
   return activation(
     "threshold",
     "ThresholdBackward0",
@@ -280,7 +281,7 @@ const GLU = signature<{ dim?: number }>()("glu", ["dim"]);
 export function glu(input: Tensor, ...args: ArgsOf<typeof GLU>): Tensor {
   checkFloating("glu", input);
   if (input.dim() === 0) throw new ShapeError("glu: does not support 0-dimensional tensors");
-  const dim = wrapDim("glu", parse(GLU, args).dim ?? -1, input.dim());
+  const dim = wrapDim("glu", parse(GLU, args, input).dim ?? -1, input.dim());
   const n = input.shape[dim]!;
   if (n % 2 !== 0) throw new ShapeError(`glu: halving dimension must be even, but dimension ${dim} is size ${n}`);
   return input.narrow(dim, 0, n / 2).mul(input.narrow(dim, n / 2, n / 2).sigmoid());
@@ -290,7 +291,7 @@ const PRELU = signature<{ weight: Tensor }>()("prelu", ["weight"]);
 
 /** `x` where it is positive, else `weight * x`; one weight, or one for each channel (dimension 1). */
 export function prelu(input: Tensor, ...args: ArgsOf<typeof PRELU>): Tensor {
-  const { weight } = parse(PRELU, args);
+  const { weight } = parse(PRELU, args, input);
   checkFloating("prelu", input);
   checkTensor("prelu", "weight", weight);
   if (weight.dim() > 1)
@@ -314,8 +315,8 @@ const RRELU = signature<{ lower?: number; upper?: number; training?: boolean }>(
 
 /** Leaky ReLU whose slope is drawn for each element from [lower, upper) in training, and is their mean otherwise. */
 export function rrelu(input: Tensor, ...args: ArgsOf<typeof RRELU>): Tensor {
-  const { lower = 1 / 8, upper = 1 / 3, training = false } = parse(RRELU, args);
-  if (!(lower <= upper)) throw new ArgumentError(`rrelu: lower ${lower} must not exceed upper ${upper}`);
+  const { lower = 1 / 8, upper = 1 / 3, training = false } = parse(RRELU, args, input);
+  if (!(lower <= upper)) throw new ArgumentError(`rrelu: lower ${describeValue(lower)} must not exceed upper ${upper}`);
   if (!training) return leakyRelu(input, (lower + upper) / 2);
   const slopes = randLike(input.detach())
     .mul(upper - lower)
@@ -327,7 +328,8 @@ const SOFTMIN = signature<{ dim: number }>()("softmin", ["dim"]);
 
 /** `softmax(-x)` along `dim`. */
 export function softmin(input: Tensor, ...args: ArgsOf<typeof SOFTMIN>): Tensor {
-  return softmax(input.neg(), parse(SOFTMIN, args).dim);
+  const { dim } = parse(SOFTMIN, args, input);
+  return softmax(input.neg(), dim);
 }
 
 const GUMBEL = signature<{ tau?: number; hard?: boolean; eps?: number; dim?: number }>()("gumbelSoftmax", [
@@ -339,7 +341,7 @@ const GUMBEL = signature<{ tau?: number; hard?: boolean; eps?: number; dim?: num
 
 /** Samples of a softmax distribution relaxed by Gumbel noise; with `hard` one-hot, with the soft sample's gradient. */
 export function gumbelSoftmax(logits: Tensor, ...args: ArgsOf<typeof GUMBEL>): Tensor {
-  const { tau = 1, hard = false, dim = -1 } = parse(GUMBEL, args);
+  const { tau = 1, hard = false, dim = -1 } = parse(GUMBEL, args, logits);
   // 1 - u is never zero, so the first logarithm is finite; the second is of a number that may be zero only for u = 0.
   const noise = randLike(logits.detach()).neg().add(1).log().neg().clampMin(1e-20).log().neg();
   const soft = softmax(logits.add(noise).div(tau), dim);

@@ -57,7 +57,7 @@ export function attentionWeights(
  */
 export function scaledDotProductAttention(query: Tensor, ...args: ArgsOf<typeof ATTENTION>): Tensor {
   const op = "scaledDotProductAttention";
-  const { key, value, attnMask = null, dropoutP = 0, isCausal = false, scale = null } = parse(ATTENTION, args);
+  const { key, value, attnMask = null, dropoutP = 0, isCausal = false, scale = null } = parse(ATTENTION, args, query);
   checkTensor(op, "query", query);
   checkTensor(op, "key", key);
   checkTensor(op, "value", value);

@@ -1,6 +1,6 @@
 /** Dropout: random masks from the seed, so that they can be computed again instead of being kept. */
 
-import { parse, signature, type ArgsOf } from "../../args.ts";
+import { describeValue, parse, signature, type ArgsOf } from "../../args.ts";
 import { ArgumentError, ShapeError } from "../../errors.ts";
 import { showShape } from "../../graph/view.ts";
 import { bernoulli } from "../../random.ts";
@@ -22,7 +22,7 @@ const FEATURE_ALPHA = signature<DropoutOptions>()("featureAlphaDropout", ORDER);
 
 function checkProbability(op: string, p: number): void {
   if (typeof p !== "number" || !(p >= 0 && p <= 1))
-    throw new ArgumentError(`${op}: dropout probability has to be between 0 and 1, but got ${String(p)}`);
+    throw new ArgumentError(`${op}: dropout probability has to be between 0 and 1, but got ${describeValue(p)}`);
 }
 
 /** 1 with probability `1 - p`, in the shape of x, or one a channel. */
@@ -46,7 +46,7 @@ function drop(
 
 /** Zeroes elements with probability `p` and scales the rest by `1 / (1 - p)`, in training. */
 export function dropout(input: Tensor, ...args: ArgsOf<typeof DROPOUT>): Tensor {
-  return drop("dropout", input, parse(DROPOUT, args), false);
+  return drop("dropout", input, parse(DROPOUT, args, input), false);
 }
 
 function channelwise(op: string, rank: number, input: Tensor, options: DropoutOptions): Tensor {
@@ -59,17 +59,17 @@ function channelwise(op: string, rank: number, input: Tensor, options: DropoutOp
 
 /** Zeroes whole channels of [n, c, l] (or [c, l]) with probability `p`. */
 export function dropout1d(input: Tensor, ...args: ArgsOf<typeof DROPOUT1D>): Tensor {
-  return channelwise("dropout1d", 1, input, parse(DROPOUT1D, args));
+  return channelwise("dropout1d", 1, input, parse(DROPOUT1D, args, input));
 }
 
 /** Zeroes whole channels of [n, c, h, w] (or [c, h, w]) with probability `p`. */
 export function dropout2d(input: Tensor, ...args: ArgsOf<typeof DROPOUT2D>): Tensor {
-  return channelwise("dropout2d", 2, input, parse(DROPOUT2D, args));
+  return channelwise("dropout2d", 2, input, parse(DROPOUT2D, args, input));
 }
 
 /** Zeroes whole channels of [n, c, d, h, w] (or [c, d, h, w]) with probability `p`. */
 export function dropout3d(input: Tensor, ...args: ArgsOf<typeof DROPOUT3D>): Tensor {
-  return channelwise("dropout3d", 3, input, parse(DROPOUT3D, args));
+  return channelwise("dropout3d", 3, input, parse(DROPOUT3D, args, input));
 }
 
 /** Value that SELU takes far below zero: -scale * alpha. */
@@ -93,10 +93,10 @@ function alphaDrop(op: string, x: Tensor, options: DropoutOptions, perChannel: b
 
 /** Dropout that keeps mean and variance of what SELU gives: dropped elements take SELU's lowest value. `training` is false by default. */
 export function alphaDropout(input: Tensor, ...args: ArgsOf<typeof ALPHA>): Tensor {
-  return alphaDrop("alphaDropout", input, parse(ALPHA, args), false);
+  return alphaDrop("alphaDropout", input, parse(ALPHA, args, input), false);
 }
 
 /** `alphaDropout` of whole channels. */
 export function featureAlphaDropout(input: Tensor, ...args: ArgsOf<typeof FEATURE_ALPHA>): Tensor {
-  return alphaDrop("featureAlphaDropout", input, parse(FEATURE_ALPHA, args), true);
+  return alphaDrop("featureAlphaDropout", input, parse(FEATURE_ALPHA, args, input), true);
 }

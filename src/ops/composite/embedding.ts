@@ -6,7 +6,7 @@ import { isFloat } from "../../dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../errors.ts";
 import { sameShape, showShape } from "../../graph/view.ts";
 import type { Tensor } from "../../tensor.ts";
-import { checkTensor } from "../apply.ts";
+import { checkTensor, hostValueWhere } from "../apply.ts";
 import { arange } from "../creation.ts";
 import { scatterInto } from "../indexing.ts";
 import { searchsorted } from "../sort.ts";
@@ -45,7 +45,7 @@ const BAG = signature<BagOptions>()("embeddingBag", [
  * The rows of `paddingIdx` do not count. Gradients are dense (`sparse` changes nothing).
  */
 export function embeddingBag(input: Tensor, ...args: ArgsOf<typeof BAG>): Tensor {
-  const options = parse(BAG, args);
+  const options = parse(BAG, args, input);
   const { weight, offsets = null, mode = "mean", perSampleWeights = null, includeLastOffset = false } = options;
   const { scaleGradByFreq = false, paddingIdx = null } = options;
   checkTensor("embeddingBag", "input", input);
@@ -134,17 +134,15 @@ export function oneHot(input: Tensor, numClasses: number): Tensor;
 export function oneHot(input: Tensor, options: { numClasses: number }): Tensor;
 export function oneHot(input: Tensor): Promise<Tensor>;
 export function oneHot(input: Tensor, ...args: ArgsOf<typeof ONE_HOT>): Tensor | Promise<Tensor> {
-  const { numClasses = -1 } = parse(ONE_HOT, args);
+  const { numClasses = -1 } = parse(ONE_HOT, args, input);
   checkTensor("oneHot", "input", input);
   if (isFloat(input.dtype) || input.dtype === "bool")
     throw new DTypeError(`oneHot: expected int32 class indices, got ${input.dtype}; convert with .to("int32")`);
   if (checkInteger("oneHot", "numClasses", numClasses) === -1) return countClasses(input);
   if (numClasses < 1) throw new ArgumentError(`oneHot: numClasses must be positive, got ${numClasses}`);
-  const { host } = input.impl.storage.node;
-  if (host !== null)
-    for (let i = 0; i < host.length; i++)
-      if (host[i]! < 0 || host[i]! >= numClasses)
-        throw new ArgumentError(`oneHot: class index ${host[i]} must be from 0 to below numClasses = ${numClasses}`);
+  const wrong = hostValueWhere(input, (v) => v < 0 || v >= numClasses);
+  if (wrong !== null)
+    throw new ArgumentError(`oneHot: class index ${wrong} must be from 0 to below numClasses = ${numClasses}`);
   return hot(input, numClasses);
 }
 

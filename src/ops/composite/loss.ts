@@ -6,8 +6,8 @@ import { isFloat } from "../../dtype.ts";
 import { ArgumentError, DTypeError, IndexError, ShapeError } from "../../errors.ts";
 import { broadcastShapes, sameShape, showShape } from "../../graph/view.ts";
 import type { Tensor } from "../../tensor.ts";
-import { checkTensor } from "../apply.ts";
-import { gatherFor, hostValueWhere } from "../indexing.ts";
+import { checkTensor, hostValueWhere } from "../apply.ts";
+import { gatherFor } from "../indexing.ts";
 import { logSoftmax } from "./softmax.ts";
 
 /** How the losses of single elements are combined. */
@@ -156,7 +156,9 @@ export function crossEntropy(input: Tensor, ...args: ArgsOf<typeof CROSS_ENTROPY
   checkTensor("crossEntropy", "target", target);
   if (weight !== null) checkTensor("crossEntropy", "weight", weight);
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
-    throw new ArgumentError(`crossEntropy: labelSmoothing must be between 0 and 1, got ${labelSmoothing}`);
+    throw new ArgumentError(
+      `crossEntropy: labelSmoothing must be between 0 and 1, got ${describeValue(labelSmoothing)}`,
+    );
   if (input.dim() === 0) throw new ShapeError("crossEntropy: input must have at least one dimension");
   const classDim = input.dim() === 1 ? 0 : 1;
   const logs = logSoftmax(input, classDim);

@@ -1,6 +1,6 @@
 /** Loss functions of elements, pairs and margins. Composed of differentiable operations unless a comment says otherwise. */
 
-import { parse, signature, type ArgsOf } from "../../args.ts";
+import { describeValue, parse, signature, type ArgsOf } from "../../args.ts";
 import { record, type Wrt } from "../../autograd/tape.ts";
 import { ArgumentError, ShapeError } from "../../errors.ts";
 import { broadcastShapes, sameShape, showShape } from "../../graph/view.ts";
@@ -25,7 +25,7 @@ const L1 = signature<Paired>()("l1Loss", ["target"], ["reduction"]);
 
 /** Absolute differences. */
 export function l1Loss(input: Tensor, ...args: ArgsOf<typeof L1>): Tensor {
-  const { target, reduction } = parse(L1, args);
+  const { target, reduction } = parse(L1, args, input);
   checkTensor("l1Loss", "target", target);
   broadcastShapes("l1Loss", input.shape, target.shape);
   return reduced("l1Loss", input.sub(target).abs(), reduction);
@@ -35,10 +35,11 @@ const SMOOTH_L1 = signature<Paired & { beta?: number }>()("smoothL1Loss", ["targ
 
 /** Squared differences up to `beta` (1), absolute ones beyond, joined smoothly. */
 export function smoothL1Loss(input: Tensor, ...args: ArgsOf<typeof SMOOTH_L1>): Tensor {
-  const { target, reduction, beta = 1 } = parse(SMOOTH_L1, args);
+  const { target, reduction, beta = 1 } = parse(SMOOTH_L1, args, input);
   checkTensor("smoothL1Loss", "target", target);
   broadcastShapes("smoothL1Loss", input.shape, target.shape);
-  if (!(beta >= 0)) throw new ArgumentError(`smoothL1Loss: does not support negative values for beta, got ${beta}`);
+  if (!(beta >= 0))
+    throw new ArgumentError(`smoothL1Loss: does not support negative values for beta, got ${describeValue(beta)}`);
   const d = input.sub(target);
   const size = d.abs();
   if (beta === 0) return reduced("smoothL1Loss", size, reduction);
@@ -50,10 +51,11 @@ const HUBER = signature<Paired & { delta?: number }>()("huberLoss", ["target"], 
 
 /** Half the squared differences up to `delta` (1), linear beyond. */
 export function huberLoss(input: Tensor, ...args: ArgsOf<typeof HUBER>): Tensor {
-  const { target, reduction, delta = 1 } = parse(HUBER, args);
+  const { target, reduction, delta = 1 } = parse(HUBER, args, input);
   checkTensor("huberLoss", "target", target);
   broadcastShapes("huberLoss", input.shape, target.shape);
-  if (!(delta > 0)) throw new ArgumentError(`huberLoss: does not support non-positive values for delta, got ${delta}`);
+  if (!(delta > 0))
+    throw new ArgumentError(`huberLoss: does not support non-positive values for delta, got ${describeValue(delta)}`);
   const d = input.sub(target);
   const size = d.abs();
   const each = size.le(delta).where(d.square().mul(0.5), size.sub(0.5 * delta).mul(delta));
@@ -67,7 +69,7 @@ const BCE = signature<Paired & { weight?: Tensor | null }>()("binaryCrossEntropy
  * 1e-12, as in PyTorch.
  */
 export function binaryCrossEntropy(input: Tensor, ...args: ArgsOf<typeof BCE>): Tensor {
-  const { target, weight = null, reduction } = parse(BCE, args);
+  const { target, weight = null, reduction } = parse(BCE, args, input);
   checkTensor("binaryCrossEntropy", "target", target);
   if (!sameShape(input.shape, target.shape))
     throw new ShapeError(
@@ -94,7 +96,7 @@ const BCE_LOGITS = signature<Paired & { weight?: Tensor | null; posWeight?: Tens
 
 /** `binaryCrossEntropy` of `sigmoid(input)`, without its loss of digits; `posWeight` weighs the positive examples. */
 export function binaryCrossEntropyWithLogits(input: Tensor, ...args: ArgsOf<typeof BCE_LOGITS>): Tensor {
-  const { target, weight = null, posWeight = null, reduction } = parse(BCE_LOGITS, args);
+  const { target, weight = null, posWeight = null, reduction } = parse(BCE_LOGITS, args, input);
   checkTensor("binaryCrossEntropyWithLogits", "target", target);
   if (!sameShape(input.shape, target.shape))
     throw new ShapeError(
@@ -114,7 +116,7 @@ const KL_DIV = signature<{ target: Tensor; reduction?: Reduction | "batchmean"; 
 
 /** Kullback-Leibler divergence of `target` from the distribution whose logarithms `input` holds. `"batchmean"` is the mathematical mean. */
 export function klDiv(input: Tensor, ...args: ArgsOf<typeof KL_DIV>): Tensor {
-  const { target, reduction = "mean", logTarget = false } = parse(KL_DIV, args);
+  const { target, reduction = "mean", logTarget = false } = parse(KL_DIV, args, input);
   checkTensor("klDiv", "target", target);
   broadcastShapes("klDiv", input.shape, target.shape);
   const each = logTarget ? target.exp().mul(target.sub(input)) : target.xlogy(target).sub(target.mul(input));
@@ -130,7 +132,7 @@ const POISSON = signature<Paired & { logInput?: boolean; full?: boolean; eps?: n
 
 /** Negative log likelihood of counts under a Poisson distribution; `full` adds Stirling's term. */
 export function poissonNllLoss(input: Tensor, ...args: ArgsOf<typeof POISSON>): Tensor {
-  const { target, logInput = true, full = false, eps = 1e-8, reduction } = parse(POISSON, args);
+  const { target, logInput = true, full = false, eps = 1e-8, reduction } = parse(POISSON, args, input);
   checkTensor("poissonNllLoss", "target", target);
   broadcastShapes("poissonNllLoss", input.shape, target.shape);
   let each = logInput ? input.exp().sub(target.mul(input)) : input.sub(target.mul(input.add(eps).log()));
@@ -157,7 +159,7 @@ const GAUSSIAN = signature<{ target: Tensor; var: Tensor; full?: boolean; eps?: 
 
 /** Negative log likelihood under a normal distribution of mean `input` and variance `var`, which counts as at least `eps`. */
 export function gaussianNllLoss(input: Tensor, ...args: ArgsOf<typeof GAUSSIAN>): Tensor {
-  const { target, var: given, full = false, eps = 1e-6, reduction } = parse(GAUSSIAN, args);
+  const { target, var: given, full = false, eps = 1e-6, reduction } = parse(GAUSSIAN, args, input);
   checkTensor("gaussianNllLoss", "target", target);
   checkTensor("gaussianNllLoss", "var", given);
   let variance = given;
@@ -180,7 +182,7 @@ const HINGE = signature<Paired & { margin?: number }>()("hingeEmbeddingLoss", ["
 
 /** `x` where `target` is 1, `max(0, margin - x)` where it is -1. */
 export function hingeEmbeddingLoss(input: Tensor, ...args: ArgsOf<typeof HINGE>): Tensor {
-  const { target, margin = 1, reduction } = parse(HINGE, args);
+  const { target, margin = 1, reduction } = parse(HINGE, args, input);
   checkTensor("hingeEmbeddingLoss", "target", target);
   broadcastShapes("hingeEmbeddingLoss", input.shape, target.shape);
   const far = input.neg().add(margin).clampMin(0).maskedFill(target.eq(1), 0);
@@ -196,7 +198,7 @@ const COSINE = signature<{ input2: Tensor; target: Tensor; margin?: number; redu
 
 /** `1 - cos` of pairs whose `target` is 1, `max(0, cos - margin)` of those whose target is -1. */
 export function cosineEmbeddingLoss(input1: Tensor, ...args: ArgsOf<typeof COSINE>): Tensor {
-  const { input2, target, margin = 0, reduction } = parse(COSINE, args);
+  const { input2, target, margin = 0, reduction } = parse(COSINE, args, input1);
   checkTensor("cosineEmbeddingLoss", "input2", input2);
   checkTensor("cosineEmbeddingLoss", "target", target);
   const dim = target.dim();
@@ -219,7 +221,7 @@ const RANKING = signature<{ input2: Tensor; target: Tensor; margin?: number; red
 
 /** `max(0, -target * (input1 - input2) + margin)`. */
 export function marginRankingLoss(input1: Tensor, ...args: ArgsOf<typeof RANKING>): Tensor {
-  const { input2, target, margin = 0, reduction } = parse(RANKING, args);
+  const { input2, target, margin = 0, reduction } = parse(RANKING, args, input1);
   checkTensor("marginRankingLoss", "input2", input2);
   checkTensor("marginRankingLoss", "target", target);
   broadcastShapes("marginRankingLoss", input1.shape, input2.shape, target.shape);
@@ -242,7 +244,7 @@ const TRIPLET = signature<Triplet & { p?: number; eps?: number }>()(
 
 /** `max(0, d(anchor, positive) - d(anchor, negative) + margin)` with p-norm distances. */
 export function tripletMarginLoss(anchor: Tensor, ...args: ArgsOf<typeof TRIPLET>): Tensor {
-  const { p = 2, eps = 1e-6, ...rest } = parse(TRIPLET, args);
+  const { p = 2, eps = 1e-6, ...rest } = parse(TRIPLET, args, anchor);
   return triplet("tripletMarginLoss", anchor, rest, (a, b) => pairwiseDistance(a, b, p, eps));
 }
 
@@ -254,7 +256,11 @@ const TRIPLET_WITH = signature<Triplet & { distanceFunction?: ((a: Tensor, b: Te
 
 /** `tripletMarginLoss` with a distance of one's own (Euclidean by default). */
 export function tripletMarginWithDistanceLoss(anchor: Tensor, ...args: ArgsOf<typeof TRIPLET_WITH>): Tensor {
-  const { distanceFunction, ...rest } = parse(TRIPLET_WITH, args);
+  const { distanceFunction, ...rest } = parse(TRIPLET_WITH, args, anchor);
+  if (distanceFunction != null && typeof distanceFunction !== "function")
+    throw new ArgumentError(
+      `tripletMarginWithDistanceLoss: distanceFunction must be a function of two tensors or null, got ${describeValue(distanceFunction)}`,
+    );
   const distance = distanceFunction ?? ((a: Tensor, b: Tensor) => pairwiseDistance(a, b));
   return triplet("tripletMarginWithDistanceLoss", anchor, rest, distance);
 }
@@ -277,7 +283,7 @@ const SOFT_MARGIN = signature<Paired>()("softMarginLoss", ["target"], ["reductio
 
 /** `log(1 + exp(-target * x))`. */
 export function softMarginLoss(input: Tensor, ...args: ArgsOf<typeof SOFT_MARGIN>): Tensor {
-  const { target, reduction } = parse(SOFT_MARGIN, args);
+  const { target, reduction } = parse(SOFT_MARGIN, args, input);
   checkTensor("softMarginLoss", "target", target);
   broadcastShapes("softMarginLoss", input.shape, target.shape);
   return reduced("softMarginLoss", logsigmoid(target.mul(input)).neg(), reduction);
@@ -291,7 +297,7 @@ const MULTI_MARGIN = signature<Paired & { p?: number; margin?: number; weight?: 
 
 /** Multi-class hinge loss of `input` [N, C] or [C] and int32 classes: the mean over the other classes of `max(0, margin - x[target] + x[i])^p`. */
 export function multiMarginLoss(input: Tensor, ...args: ArgsOf<typeof MULTI_MARGIN>): Tensor {
-  const { target, p = 1, margin = 1, weight = null, reduction } = parse(MULTI_MARGIN, args);
+  const { target, p = 1, margin = 1, weight = null, reduction } = parse(MULTI_MARGIN, args, input);
   checkTensor("multiMarginLoss", "target", target);
   if (p !== 1 && p !== 2)
     throw new ArgumentError(`multiMarginLoss: only p == 1 and p == 2 supported, got ${String(p)}`);
@@ -319,7 +325,7 @@ const MULTILABEL_SOFT = signature<Paired & { weight?: Tensor | null }>()(
 
 /** The mean over the classes (last dimension) of `binaryCrossEntropyWithLogits`. */
 export function multilabelSoftMarginLoss(input: Tensor, ...args: ArgsOf<typeof MULTILABEL_SOFT>): Tensor {
-  const { target, weight = null, reduction } = parse(MULTILABEL_SOFT, args);
+  const { target, weight = null, reduction } = parse(MULTILABEL_SOFT, args, input);
   checkTensor("multilabelSoftMarginLoss", "target", target);
   broadcastShapes("multilabelSoftMarginLoss", input.shape, target.shape);
   const each = target
@@ -337,7 +343,7 @@ const MULTILABEL = signature<Paired>()("multilabelMarginLoss", ["target"], ["red
  * x[other]))`, summed and divided by the number of classes.
  */
 export function multilabelMarginLoss(input: Tensor, ...args: ArgsOf<typeof MULTILABEL>): Tensor {
-  const { target, reduction } = parse(MULTILABEL, args);
+  const { target, reduction } = parse(MULTILABEL, args, input);
   checkTensor("multilabelMarginLoss", "target", target);
   if (!sameShape(input.shape, target.shape) || input.dim() > 2)
     throw new ShapeError(

@@ -1,6 +1,6 @@
 /** Normalisation over batches, groups, instances and neighbours. */
 
-import { integers, parse, signature, type ArgsOf } from "../../args.ts";
+import { checkInteger, describeValue, integers, parse, signature, type ArgsOf } from "../../args.ts";
 import { isGradEnabled, noGrad } from "../../autograd/mode.ts";
 import { record, type Wrt } from "../../autograd/tape.ts";
 import { ArgumentError, ShapeError } from "../../errors.ts";
@@ -105,19 +105,14 @@ const BATCH_NORM = signature<BatchNormOptions>()("batchNorm", [
  * then updated in place, with the unbiased variance), else with the running ones.
  */
 export function batchNorm(input: Tensor, ...args: ArgsOf<typeof BATCH_NORM>): Tensor {
-  const {
-    runningMean,
-    runningVar,
-    weight = null,
-    bias = null,
-    training = false,
-    momentum = 0.1,
-    eps = 1e-5,
-  } = parse(BATCH_NORM, args);
+  const options = parse(BATCH_NORM, args, input);
+  const { runningMean, runningVar, weight = null, bias = null, training = false, momentum = 0.1, eps = 1e-5 } = options;
   checkTensor("batchNorm", "input", input);
   checkFloating("batchNorm", input);
   if (input.dim() < 2)
     throw new ShapeError(`batchNorm: expected an input of at least 2 dimensions, got shape ${showShape(input.shape)}`);
+  for (const what of ["runningMean", "runningVar"] as const)
+    if (!(what in options)) throw new ArgumentError(`batchNorm: ${what} must be given, a Tensor or null`);
   checkChannels("batchNorm", input.shape[1]!, { runningMean, runningVar, weight, bias });
   if (!training) {
     if (runningMean === null || runningVar === null)
@@ -160,14 +155,14 @@ const GROUP_NORM = signature<{ numGroups: number; weight?: Tensor | null; bias?:
 
 /** Normalises each group of channels of each sample. */
 export function groupNorm(input: Tensor, ...args: ArgsOf<typeof GROUP_NORM>): Tensor {
-  const { numGroups, weight = null, bias = null, eps = 1e-5 } = parse(GROUP_NORM, args);
+  const { numGroups, weight = null, bias = null, eps = 1e-5 } = parse(GROUP_NORM, args, input);
   checkTensor("groupNorm", "input", input);
   checkFloating("groupNorm", input);
   if (input.dim() < 2)
     throw new ShapeError(`groupNorm: expected an input of at least 2 dimensions, got shape ${showShape(input.shape)}`);
   const [n, channels] = input.shape as [number, number];
   if (!Number.isInteger(numGroups) || numGroups < 1 || channels % numGroups !== 0)
-    throw new ShapeError(`groupNorm: ${channels} channels cannot be divided into ${String(numGroups)} groups`);
+    throw new ShapeError(`groupNorm: ${channels} channels cannot be divided into ${describeValue(numGroups)} groups`);
   checkChannels("groupNorm", channels, { weight, bias });
   if (input.numel() === 0) return input.mul(1);
   const grouped = input.reshape([n, numGroups, input.numel() / (n * numGroups)]);
@@ -203,7 +198,13 @@ const INSTANCE_NORM = signature<InstanceNormOptions>()("instanceNorm", [
 
 /** Normalises each channel of each sample over its positions; running statistics as in `batchNorm`, averaged over samples. */
 export function instanceNorm(input: Tensor, ...args: ArgsOf<typeof INSTANCE_NORM>): Tensor {
-  const { runningMean = null, runningVar = null, weight = null, bias = null, ...rest } = parse(INSTANCE_NORM, args);
+  const {
+    runningMean = null,
+    runningVar = null,
+    weight = null,
+    bias = null,
+    ...rest
+  } = parse(INSTANCE_NORM, args, input);
   const { useInputStats = true, momentum = 0.1, eps = 1e-5 } = rest;
   checkTensor("instanceNorm", "input", input);
   checkFloating("instanceNorm", input);
@@ -239,7 +240,9 @@ const LRN = signature<{ size: number; alpha?: number; beta?: number; k?: number 
 
 /** Divides by `(k + alpha * mean of squares of `size` neighbouring channels) ^ beta`. */
 export function localResponseNorm(input: Tensor, ...args: ArgsOf<typeof LRN>): Tensor {
-  const { size, alpha = 1e-4, beta = 0.75, k = 1 } = parse(LRN, args);
+  const { size, alpha = 1e-4, beta = 0.75, k = 1 } = parse(LRN, args, input);
+  if (checkInteger("localResponseNorm", "size", size) < 1)
+    throw new ArgumentError(`localResponseNorm: size must be positive, got ${size}`);
   checkTensor("localResponseNorm", "input", input);
   if (input.dim() < 3)
     throw new ShapeError(
@@ -265,7 +268,7 @@ const RMS_NORM = signature<{
 
 /** Divides by the root of the mean square over the trailing dimensions, then scales. `eps` is the dtype's precision by default. */
 export function rmsNorm(input: Tensor, ...args: ArgsOf<typeof RMS_NORM>): Tensor {
-  const { normalizedShape, weight = null, eps = null } = parse(RMS_NORM, args);
+  const { normalizedShape, weight = null, eps = null } = parse(RMS_NORM, args, input);
   checkTensor("rmsNorm", "input", input);
   checkFloating("rmsNorm", input);
   const shape = integers("rmsNorm", "normalizedShape", normalizedShape);
@@ -294,6 +297,6 @@ const NORMALIZE = signature<{ p?: number; dim?: number | readonly number[]; eps?
 
 /** Divides by the p-norm along `dim` (1), or by `eps` where the norm is smaller. */
 export function normalize(input: Tensor, ...args: ArgsOf<typeof NORMALIZE>): Tensor {
-  const { p = 2, dim = 1, eps = 1e-12 } = parse(NORMALIZE, args);
+  const { p = 2, dim = 1, eps = 1e-12 } = parse(NORMALIZE, args, input);
   return input.div(input.norm(p, dim, true).clampMin(eps).expandAs(input));
 }

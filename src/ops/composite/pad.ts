@@ -1,6 +1,6 @@
 /** Padding and cropping. */
 
-import { integers, parse, signature, type ArgsOf } from "../../args.ts";
+import { describeValue, integers, parse, signature, type ArgsOf } from "../../args.ts";
 import { record } from "../../autograd/tape.ts";
 import { isFloat } from "../../dtype.ts";
 import { ArgumentError, ShapeError } from "../../errors.ts";
@@ -33,6 +33,8 @@ export function pad(input: Tensor, ...args: ArgsOf<typeof PAD>): Tensor {
     throw new ShapeError(
       `pad: ${list.length / 2} dimensions are to be padded, but the input has shape ${showShape(input.shape)}`,
     );
+  if (value !== null && typeof value !== "number")
+    throw new ArgumentError(`pad: value must be a number or null, got ${describeValue(value)}`);
   if (mode === "constant") return padConstant(input, list, value ?? 0);
   if (value !== null && value !== 0) throw new ArgumentError(`pad: mode "${mode}" takes no value, got ${value}`);
   if (mode !== "reflect" && mode !== "replicate" && mode !== "circular")

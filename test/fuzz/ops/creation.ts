@@ -93,6 +93,12 @@ export const CREATION: Table = {
       make(size, type ?? own, () => 0).data.length === values.length
         ? { shape: size, dtype: type ?? own, data: values.map((v) => store(type ?? own, v)) }
         : refuse("size");
+    if (type === "int32" && kind === "numbers" && values.length > 0 && dice.chance(0.1))
+      return {
+        args: [[...values, dice.pick([3e9, -3e9, NaN, Infinity])]],
+        options: { dtype: type },
+        expect: () => refuse("overflow"),
+      };
     if (kind === "typed") return form(dice, [Float64Array.from(values)], [], { shape: size, dtype: type }, expect);
     let next = 0;
     const nest = (d: number): unknown =>
@@ -113,6 +119,8 @@ export const CREATION: Table = {
     const size = shape(dice);
     const type = optionalType(dice);
     const fillValue = dice.chance(0.2) ? dice.chance(0.5) : fill(dice, type ?? "float32");
+    if ((type === "int32" || type === "uint8") && dice.chance(0.1))
+      return { args: [size, dice.pick([3e9, NaN, -3e9])], options: { dtype: type }, expect: () => refuse("overflow") };
     return form(dice, [size], ["fillValue"], { fillValue, dtype: type }, () =>
       filled(size, type ?? (typeof fillValue === "boolean" ? "bool" : "float32"), Number(fillValue)),
     );

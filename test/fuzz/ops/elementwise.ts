@@ -7,7 +7,8 @@ import { category, elementwise, isFloat, isModel, refuse, resultType, type Opera
 import { form, perhaps, type Generator, type Sample, type Table } from "../sample.ts";
 import { digamma, erf, erfc, erfinv, lgamma, polygamma } from "../special.ts";
 
-interface Row {
+/** A function of one operand. */
+export interface Row {
   readonly f: (x: number) => number;
   /** The operand's dtype, float32 for integers, or bool. */
   readonly result: "same" | "float" | "bool";
@@ -27,7 +28,8 @@ const even = (x: number): number => {
   return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
 };
 const rounding = (f: (x: number) => number): Row => ({ f, result: "same", dtypes: NUMBERS, values: WIDE });
-const float = (f: (x: number) => number, values: readonly Values[] = SMOOTH, loose = 1): Row => ({
+/** A function that gives floats. */
+export const float = (f: (x: number) => number, values: readonly Values[] = SMOOTH, loose = 1): Row => ({
   f,
   result: "float",
   values,
@@ -91,7 +93,8 @@ const UNARY: Readonly<Record<string, Row>> = {
   silu: { ...float((x) => x / (1 + Math.exp(-x)), ["plain", "unit"]), dtypes: FLOATS },
 };
 
-function unary({ f, result, values = SMOOTH, dtypes, loose = 1 }: Row): Generator {
+/** A generator of a function of one operand. */
+export function unary({ f, result, values = SMOOTH, dtypes, loose = 1 }: Row): Generator {
   return (dice) => {
     const x = tensorOf(dice, { dtype: dtype(dice, dtypes), values: dice.pick(values) });
     const to = result === "bool" ? "bool" : result === "same" || isFloat(x.dtype) ? x.dtype : "float32";
@@ -114,7 +117,8 @@ function wrapping(dtypeOf: DType, exact: (x: number, y: number) => number, integ
   return isFloat(dtypeOf) ? exact : integer;
 }
 
-function binary(
+/** A generator of a function of two operands. */
+export function binary(
   result: (a: Operand, b: Operand) => { compute: DType; result: DType },
   f: (compute: DType) => (x: number, y: number) => number,
   options: { dtypes?: readonly DType[]; values?: Values; loose?: number } = {},
@@ -135,11 +139,13 @@ function binary(
   };
 }
 
-const promoted = (a: Operand, b: Operand) => {
+/** Computed in the common dtype. */
+export const promoted = (a: Operand, b: Operand) => {
   const t = resultType([a, b]);
   return { compute: t, result: t };
 };
-const asFloat = (a: Operand, b: Operand) => {
+/** Computed in the common dtype, integers as float32. */
+export const asFloat = (a: Operand, b: Operand) => {
   const t = resultType([a, b]);
   const to: DType = isFloat(t) ? t : "float32";
   return { compute: to, result: to };
@@ -176,14 +182,23 @@ function hasZero(o: Operand): boolean {
   return isModel(o) ? o.data.includes(0) : Number(o) === 0;
 }
 
-/** Division by an integer zero is an error in PyTorch on the CPU and anything on a GPU: only its shape is looked at. */
+/** Division by an integer zero that the host knows is refused; by one that a device computes, it gives 0. */
 function dividing(generator: Generator): Generator {
   return (dice) => {
     const sample = generator(dice);
-    const x = sample.args[0] as Operand;
-    const y = (sample.args[1] ?? sample.options?.["other"]) as Operand;
-    return hasZero(y) && !isFloat(resultType([x, y])) ? { ...sample, expect: null } : sample;
+    const x = sample.args[0] as Given;
+    const y = (sample.args[1] ?? sample.options?.["other"]) as Given | number | boolean;
+    return zeroDivision(x, y) ? { ...sample, expect: () => refuseZero(sample, y) } : sample;
   };
+}
+
+function zeroDivision(x: Given, y: Given | number | boolean): boolean {
+  return hasZero(y) && x.data.length > 0 && !isFloat(resultType([x, y]));
+}
+
+function refuseZero(sample: Sample, y: Given | number | boolean): null {
+  sample.expect?.();
+  return typeof y === "object" && y.isComputed ? null : refuse("division by zero");
 }
 
 function scaled(sign: 1 | -1, reversed = false): Generator {
@@ -304,7 +319,7 @@ export const ELEMENTWISE: Table = {
         return elementwise([x, y], isFloat(t) ? t : "float32", isFloat(t) ? t : "float32", (p, q) => p / q);
       return elementwise([x, y], t, t, roundingMode === "floor" ? floorDivision : (p, q) => Math.trunc(p / q));
     });
-    return roundingMode != null && !isFloat(resultType([x, y])) && hasZero(y) ? { ...sample, expect: null } : sample;
+    return roundingMode != null && zeroDivision(x, y) ? { ...sample, expect: () => refuseZero(sample, y) } : sample;
   },
   floorDivide: dividing(binary(noBool(promoted), () => floorDivision)),
   remainder: dividing(binary(noBool(promoted), () => floorMod, { values: "plain" })),
@@ -386,6 +401,22 @@ export const ELEMENTWISE: Table = {
   bitwiseLeftShift: shifted(true),
   bitwiseRightShift: shifted(false),
 
+  // The method is asked of the input, or of a condition if the first argument is not bool itself.
+  "x.where": (dice) => {
+    const condition = tensorOf(dice, { dtype: "bool" });
+    const input = tensorOf(dice, { shape: partner(dice, condition.shape) });
+    const other = dice.chance(0.3)
+      ? dice.pick([0, 1, -2, 0.5])
+      : tensorOf(dice, { shape: partner(dice, condition.shape), dtype: dice.chance(0.8) ? input.dtype : dtype(dice) });
+    const asked = input.dtype !== "bool" && dice.chance(0.5);
+    return {
+      args: asked ? [condition, input, other] : [input, condition, other],
+      expect: () => {
+        const t = resultType([input, other]);
+        return elementwise([condition, input, other], ["bool", t, t], t, (c, p, q) => (c ? p : q));
+      },
+    };
+  },
   where: (dice) => {
     const condition = tensorOf(dice, { dtype: "bool" });
     const type = dtype(dice);

@@ -47,7 +47,8 @@ function indices(
   const valid = base.data.every((i) => i >= low && i < n);
   const pending = dice.chance(0.3);
   const steps = pending ? [{ text: ".mul(1)", apply: (t: tg.Tensor) => t.mul(1) }] : [];
-  return { tensor: new Given(base, steps, base, false), late: pending && !valid, valid };
+  const plain = new Given(base, steps, base, false);
+  return { tensor: dice.chance(0.1) ? plain.beside(n + 5) : plain, late: pending && !valid, valid };
 }
 
 function along(dice: Dice): { x: Given; dim: number; d: number; rank: number } {

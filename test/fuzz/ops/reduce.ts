@@ -26,8 +26,7 @@ function firstOf(extreme: (values: readonly number[]) => number) {
 }
 
 function needsElements(m: Model, dims: readonly number[]): void {
-  if (count(dims.map((d) => m.shape[d]!)) === 0 && count(m.shape.filter((_, d) => !dims.includes(d))) > 0)
-    refuse("nothing to choose from");
+  if (count(dims.map((d) => m.shape[d]!)) === 0) refuse("nothing to choose from");
 }
 
 function over(
