@@ -22,7 +22,7 @@ import type { LiveValue } from "./graph/figures.ts";
 import { flushRecorded, residencyOf, setBudget, valuesOf } from "./graph/runtime.ts";
 
 registerBackend("cpu", () => new CpuBackend());
-registerBackend("null", () => new NullBackend());
+registerBackend("null", () => new NullBackend({ recordsCalls: false }));
 
 /** What `init()` may be told. */
 export interface InitOptions {

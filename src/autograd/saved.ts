@@ -5,17 +5,14 @@ import { needsWaiting, realize } from "../graph/runtime.ts";
 import type { Tensor } from "../tensor.ts";
 import type { GradFn } from "./tape.ts";
 
-/** Entries whose saved values have been written out. */
-const written = new WeakSet<GradFn>();
-
 /** Pending nodes that the tape below an entry saved. */
 function savedBelow(fn: GradFn): Node[] {
   const nodes: Node[] = [];
   const stack = [fn];
   while (stack.length > 0) {
     const entry = stack.pop()!;
-    if (written.has(entry)) continue;
-    written.add(entry);
+    if (entry.isWritten) continue;
+    entry.isWritten = true;
     for (const saved of entry.saved ?? [])
       for (const { impl } of saved.held) if (impl.storage.node.pending) nodes.push(impl.storage.node);
     for (const edge of entry.edges) if (edge !== null) stack.push(edge.fn);

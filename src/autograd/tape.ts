@@ -59,6 +59,8 @@ export class GradFn {
   retained: (Tensor | undefined)[] = [];
   /** The user's line that recorded it, where that was kept. */
   site: string | null = null;
+  /** True once the values that it and the entries below it saved have been asked to be written out. @internal */
+  isWritten = false;
   /** Called when the saved values are let go. */
   readonly #onRelease: (() => void) | null;
   /** The entry that runs inside this one (of `CopySlices`), whose saved values count as this one's. */

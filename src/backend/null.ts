@@ -26,15 +26,24 @@ export class NullBackend implements Backend {
   readonly isSoftware = false;
   readonly numerics = null;
   readonly limits: BackendLimits;
-  /** Every kernel that was to run, in order. */
+  /** Every kernel that was to run, in order, if calls are recorded. */
   calls: Call[] = [];
+  readonly #recordsCalls: boolean;
   /** How often work was submitted. */
   submissions = 0;
   #usedBuffers = 0;
   #usedBytes = 0;
   #peakBytes = 0;
 
-  constructor(options: { buffersPerKernel?: number; fusesRows?: (outer: number, inner: number) => boolean } = {}) {
+  constructor(
+    options: {
+      buffersPerKernel?: number;
+      fusesRows?: (outer: number, inner: number) => boolean;
+      /** Whether `calls` grows (default true). */
+      recordsCalls?: boolean;
+    } = {},
+  ) {
+    this.#recordsCalls = options.recordsCalls ?? true;
     this.limits = {
       buffersPerKernel: options.buffersPerKernel ?? 8,
       maxBufferBytes: 2 ** 40,
@@ -94,7 +103,7 @@ export class NullBackend implements Backend {
         if (call.buffers.filter((b) => b === buffer).length > 1)
           throw new Error(`buffer ${buffer.id} is bound twice, once for writing, in ${structure.key}`);
     }
-    this.calls.push(...calls);
+    if (this.#recordsCalls) for (const call of calls) this.calls.push(call);
     this.submissions++;
   }
 

@@ -5,6 +5,7 @@ import type { DType, HostArray } from "../dtype.ts";
 import type { Builder, Value } from "./builder.ts";
 import type { Slot } from "./arena.ts";
 import { siteInDebugMode } from "./site.ts";
+import type { NodeList } from "./node-list.ts";
 import type { ReduceKind, RoutineName, ValueType } from "./kernel.ts";
 import { numel, showShape, type Affine, type View } from "./view.ts";
 
@@ -164,6 +165,10 @@ export class Node {
   depth = 0;
   /** True once what it was computed from has been forgotten. */
   settled = false;
+  /** Which of its device's lists it is in, and its neighbours there. */
+  list: NodeList | null = null;
+  before: Node | null = null;
+  after: Node | null = null;
   /** Where it stands in the graph that is being realised, and which walk saw it last: scratch of those who walk. */
   position = 0;
   visit = 0;

@@ -17,6 +17,7 @@ import { Arena, ARENA_BYTES, blockOf, type Slot } from "./arena.ts";
 import { GIVEN_UP, lossReason } from "./faults.ts";
 import { figuresOf, type LiveValue } from "./figures.ts";
 import type { Node } from "./node.ts";
+import { NodeList } from "./node-list.ts";
 
 /** Memory that caches may fill beyond what the program needed at its highest point. */
 const SLACK = 1.05;
@@ -49,11 +50,11 @@ export interface ResidencyFigures {
 export class Residency {
   readonly #backend: Backend;
   /** Copies of host data and values that can be computed again, least recently used first. */
-  readonly #caches = new Set<Node>();
-  /** Values that cannot be had again and may be held by somebody, oldest first. */
-  readonly #held = new Set<Node>();
+  readonly #caches = new NodeList();
   /** What is told of state, whose nodes are not held here, so that those that nobody can reach go. */
   readonly #states = new Map<DeviceBuffer, LiveValue>();
+  /** Values that cannot be had again and may be held by somebody, oldest first. */
+  readonly #held = new NodeList();
   #cachedBytes = 0;
   #values = 0;
   #required = 0;
@@ -162,11 +163,12 @@ export class Residency {
     this.#required = Math.max(this.#required, required);
     let allowed = this.#isThrifty ? required : this.#required * SLACK;
     if (this.#budget !== null) allowed = Math.min(allowed, Math.max(this.#budget, required));
+    const recomputable = new Set<Node>();
     if (usedBytes + need > allowed)
       for (const node of this.#caches) {
         if (usedBytes + need <= allowed) break;
         if (pinned.has(node)) continue;
-        if (node.host === null && !canRecompute(node)) {
+        if (node.host === null && !canRecompute(node, recomputable)) {
           // What it was computed from is gone: it is all that is left.
           this.#caches.delete(node);
           this.#held.add(node);
@@ -305,19 +307,24 @@ export class Residency {
   }
 }
 
-/** True if a value could be computed again from what is there. */
-export function canRecompute(node: Node): boolean {
-  const seen = new Set<Node>();
-  const stack: Node[] = [node];
-  while (stack.length > 0) {
-    const next = stack.pop()!;
-    if (seen.has(next)) continue;
-    seen.add(next);
-    if (next !== node && !next.pending) continue;
+/**
+ * True if a value could be computed again from what is there. `known` holds values for which that is true, and takes those found on the
+ * way: giving up memory of what can be computed again leaves it true.
+ */
+export function canRecompute(node: Node, known = new Set<Node>()): boolean {
+  if (known.has(node)) return true;
+  const found = [node];
+  const seen = new Set(found);
+  for (const next of found) {
     if (next.lost !== null || next.settled) return false;
     if (next.op.kind === "leaf" && next.transferFrom === null) return false;
-    for (const arg of next.args) if (arg.node !== null) stack.push(arg.node);
-    for (const arg of next.tables) if (arg.node !== null) stack.push(arg.node);
+    for (const list of [next.args, next.tables])
+      for (const { node: source } of list) {
+        if (source === null || !source.pending || known.has(source) || seen.has(source)) continue;
+        seen.add(source);
+        found.push(source);
+      }
   }
+  for (const next of found) known.add(next);
   return true;
 }

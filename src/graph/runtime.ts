@@ -158,12 +158,18 @@ export function flushRecorded(backend: Backend): void {
   const state = stateOf(backend);
   const { recorded, requested } = state;
   state.recorded = [];
-  // What is made of nothing (constants, random numbers) can be made at any time.
-  const open = recorded.filter(
-    (n) => n.runs === 0 && n.uses === 0 && n.owners > 0 && n.args.some((a) => a.node !== null),
+  const known = new Set<Node>();
+  const wanted = [...requested, ...recorded.filter(isOpen)].filter(
+    (n) => n.pending && canRecompute(n, known) && !needsWaiting([n]),
   );
-  const wanted = [...requested, ...open].filter((n) => n.pending && canRecompute(n) && !needsWaiting([n]));
   if (wanted.length > 0) realize(wanted);
+}
+
+/** True if nothing that was recorded reads the value, while a tensor may. What is made of nothing (constants, random numbers) can be had at any time. */
+function isOpen(node: Node): boolean {
+  if (node.runs > 0 || node.uses > 0 || node.owners === 0) return false;
+  for (const arg of node.args) if (arg.node !== null) return true;
+  return false;
 }
 
 /** A node that holds a host value; `data` belongs to the node from now on. */
@@ -265,6 +271,7 @@ export function realize(
   const pinned = new Set([...graph.nodes.slice(graph.pending), ...targets.filter((t) => !t.pending)]);
   runInRoom(state, plan, graph, set, pinned);
   realisations.count++;
+  state.recorded = state.recorded.filter(isOpen);
   state.fresh = state.recorded.length;
   state.horizon = lastNodeId();
   for (const node of graph.nodes.slice(0, graph.pending)) if (!set.has(node) && isInternal(node)) node.settle();
