@@ -66,6 +66,11 @@ export interface BackendLimits {
    * one workgroup says no where that leaves it idle.
    */
   fusesRows(outer: number, inner: number): boolean;
+  /**
+   * Whether the routine `attention` is the better way for heads of this width (the widest of query, key and value) in tensors of so
+   * many bytes at most. Devices that do not say compose attention of products and a softmax.
+   */
+  fusesAttention?(width: number, bytes: number): boolean;
 }
 
 /** A device: memory, compiled kernels, an ordered queue of work, and reads. All but reads are synchronous to the caller. */

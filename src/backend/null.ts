@@ -48,6 +48,7 @@ export class NullBackend implements Backend {
       buffersPerKernel: options.buffersPerKernel ?? 8,
       maxBufferBytes: 2 ** 40,
       fusesRows: options.fusesRows ?? ((outer, inner) => !(outer < 32 && inner > 16384)),
+      fusesAttention: (width) => width <= 128,
     };
   }
 

@@ -194,10 +194,13 @@ export interface FusedData {
  * - `sort`: buffers [input, out]; attrs.order = "ascending" | "descending"; attrs.rank. ints = [length, ...outer sizes, stride along the row,
  *   ...outer strides, offset]. out (int32, contiguous [...outer, length]) gets the positions in each row of its elements in order:
  *   stable, NaN beyond infinity, -0 equal to 0.
+ * - `attention`: buffers [query, key, value, (mask), out] or, for gradients, [query, key, value, grad, packed result of the forward pass,
+ *   delta (float32; float64 for float64), (mask), out], floats; attrs and ints as attention.ts says, which also says what is computed;
+ *   scalars = [scale]. out is contiguous and packed: results, then statistics; or gradients one behind the other.
  * - `copy`: buffers [source, out], same dtype: ints = [elements, first element of source, first element of out], byte for byte. Not of
  *   float16, whose elements are smaller than what devices copy.
  */
-export type RoutineName = "matmul" | "scatter" | "scan" | "conv" | "sort" | "copy";
+export type RoutineName = "matmul" | "scatter" | "scan" | "conv" | "sort" | "attention" | "copy";
 
 /** What has to be compiled of a routine. */
 export interface RoutineStructure {

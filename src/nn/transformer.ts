@@ -4,7 +4,7 @@ import { checkTensor } from "../ops/apply.ts";
 import { parse, signature, type ArgsOf } from "../args.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
 import { showShape } from "../graph/view.ts";
-import { attentionWeights } from "../ops/composite/attention.ts";
+import { attentionWeights, scaledDotProductAttention } from "../ops/composite/attention.ts";
 import { linear } from "../ops/composite/layers.ts";
 import { unary } from "../ops/elementwise.ts";
 import type { Tensor } from "../tensor.ts";
@@ -120,11 +120,13 @@ export class MultiheadAttention extends Module {
       mask = combined(mask, padding.dtype === "bool" ? padding.logicalNot() : padding);
     }
     const dropoutP = this.training ? this.dropout : 0;
+    const finish = (attended: Tensor): Tensor => {
+      const out = this.outProj.forward(attended.transpose(1, 2).flatten(2));
+      return !batched ? out.squeeze(0) : this.batchFirst ? out : out.transpose(0, 1);
+    };
+    if (!needWeights) return [finish(scaledDotProductAttention(q, k, v, { attnMask: mask, dropoutP, isCausal })), null];
     const weights = attentionWeights("MultiheadAttention", q, k, { attnMask: mask, dropoutP, isCausal, scale: null });
-    const joined = weights.matmul(v).transpose(1, 2).flatten(2);
-    const out = this.outProj.forward(joined);
-    const result = !batched ? out.squeeze(0) : this.batchFirst ? out : out.transpose(0, 1);
-    if (!needWeights) return [result, null];
+    const result = finish(weights.matmul(v));
     const shown = averageAttnWeights ? weights.mean(1) : weights;
     return [result, batched ? shown : shown.squeeze(0)];
   }

@@ -56,6 +56,22 @@ describe("fusion", () => {
     expect(kernels(() => x.logSoftmax(1))).toBe(1);
   });
 
+  it("runs attention as one kernel, its gradients as three (and a copy that parts two of them), and keeps no matrix of weights", () => {
+    const [q, k, v, g] = [input(2, 512, 16), input(2, 512, 16), input(2, 512, 16), input(2, 512, 16)];
+    for (const x of [q, k, v]) x.requiresGrad_();
+    device.resetPeakMemory();
+    const before = device.memory().peakBytes;
+    expect(
+      kernels(() => {
+        const out = tg.F.scaledDotProductAttention(q, k, v, { isCausal: true });
+        out.backward(g);
+        for (const x of [q, k, v]) written(x.grad!);
+      }),
+    ).toBe(5);
+    // One matrix of weights would be 2 MiB.
+    expect(device.memory().peakBytes - before).toBeLessThan(2 ** 20);
+  });
+
   it("runs a layer norm with scale and shift as one kernel", () => {
     const x = input(32, 64);
     const [weight, bias] = [input(64), input(64)];

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import * as tg from "#tapegrad";
 import type { Tensor } from "#tapegrad";
 import { NullBackend } from "../../src/backend/null.ts";
+import { renderAttention } from "../../src/backend/webgpu/attention-shader.ts";
 import { WorkBudget } from "../../src/backend/webgpu/budget.ts";
 import { analyse } from "../../src/backend/webgpu/fused.ts";
 import { planSteps } from "../../src/backend/webgpu/fused-program.ts";
@@ -100,6 +101,19 @@ describe("WGSL", () => {
     const x = input(10, 8);
     const index = tg.tensor([1, 0, 9, 3, 3, 5], { dtype: "int32" });
     await expect(shaders(() => x.at(index))).toMatchFileSnapshot(snapshot("gather"));
+  });
+
+  it.each(["forward", "query", "keyValue"] as const)("of attention, pass %s", async (pass) => {
+    const slot = { dtype: "float32", mode: "read" } as const;
+    const buffers = Array.from({ length: pass === "forward" ? 4 : 7 }, () => slot);
+    const { code } = renderAttention("attention", [...buffers.slice(1), { ...slot, mode: "write" }], {
+      attrs: { pass, mask: "none", rank: 1 },
+      tiling: { rows: 32, columns: 16 },
+      width: 64,
+      valueWidth: 64,
+      wide: buffers.map((_, i) => i < 3),
+    });
+    await expect(`\n${code}`).toMatchFileSnapshot(snapshot(`attention-${pass}`));
   });
 
   it("of a tile of a matrix product", async () => {

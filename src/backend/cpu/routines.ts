@@ -1,6 +1,7 @@
 /** Kernels with an algorithm of their own, in JavaScript. Their numbers are laid out as `kernel.ts` says. */
 
 import { fromHalf, toHalf, type DType, type HostArray } from "../../dtype.ts";
+import { attend } from "./attention.ts";
 import { convolve } from "./conv.ts";
 import { sortRows } from "./sort.ts";
 import type { RoutineData, RoutineStructure } from "../../graph/kernel.ts";
@@ -21,6 +22,9 @@ export function runRoutine(s: RoutineStructure, data: RoutineData, buffers: read
       return false;
     case "sort":
       sortRows(s.attrs["order"] === "descending", Number(s.attrs["rank"]), data.ints, s.buffers[0]!.dtype, buffers);
+      return false;
+    case "attention":
+      attend(s, data, buffers);
       return false;
     default:
       buffers[1]!.set(buffers[0]!.subarray(data.ints[1], data.ints[1]! + data.ints[0]!), data.ints[2]);

@@ -13,6 +13,7 @@ import type {
   ReadRequest,
   ReadResult,
 } from "../backend.ts";
+import { AttentionProgram, fitsAttention } from "./attention.ts";
 import { WorkBudget } from "./budget.ts";
 import { ConvProgram } from "./conv.ts";
 import { describeKernel } from "./describe.ts";
@@ -126,6 +127,9 @@ export class WebGpuBackend implements Backend {
       buffersPerKernel: this.#figures.maxBindings - 1,
       maxBufferBytes: MAX_TENSOR_BYTES,
       fusesRows: (outer, inner) => outer >= 32 || inner <= 16384,
+      // Software adapters take seconds to compile the tiles.
+      fusesAttention: (width, bytes) =>
+        !this.#figures.isSoftware && bytes <= this.#figures.segmentBytes && fitsAttention(this.#figures, width),
     };
     const { maxGroupsPerDimension, sharedBytes, busyGroups, maxBindings } = this.#figures;
     const figures = [maxGroupsPerDimension, sharedBytes, busyGroups, this.#figures.segmentBytes, maxBindings].join("/");
@@ -253,6 +257,8 @@ export class WebGpuBackend implements Backend {
         return new ConvProgram(structure, this.#compiler, this.#figures);
       case "sort":
         return new SortProgram(structure, this.#compiler, this.#figures);
+      case "attention":
+        return new AttentionProgram(structure, this.#compiler, this.#figures);
       case "copy":
         return new CopyProgram(structure, this.#figures);
     }

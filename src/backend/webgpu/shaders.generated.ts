@@ -1,5 +1,109 @@
 /** The text of shaders/*.wgsl. Written by scripts/shaders.mjs: edit those files instead. */
 export const SHADERS = {
+  attention: `var<workgroup> own: array<vec4<f32>, {{own_size}}>;
+var<workgroup> other: array<vec4<f32>, {{other_size}}>;
+var<workgroup> weights: array<vec4<f32>, {{weights_size}}>;
+var<workgroup> peaks: array<vec4<f32>, {{peaks_size}}>;
+fn max4(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+  var y = a;
+  for (var r = 0u; r < 4u; r++) { y[r] = t_max(y[r], b[r]); }
+  return y;
+}
+fn exp4(a: vec4<f32>) -> vec4<f32> {
+  var y = a;
+  for (var r = 0u; r < 4u; r++) { y[r] = t_exp(y[r]); }
+  return y;
+}
+fn finite_peak(peak: vec4<f32>) -> vec4<f32> {
+  return select(peak, vec4<f32>(), bitcast<vec4<u32>>(peak) == vec4<u32>(0xff800000u));
+}
+@compute @workgroup_size({{threads}})
+fn main(
+  @builtin(workgroup_id) group_id: vec3<u32>,
+  @builtin(num_workgroups) group_count: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let group = params.first + group_id.y * group_count.x + group_id.x;
+  let batch = group / params.tiles;
+  if (batch >= params.batches) { return; }
+  let row0 = (params.tiles - 1u - group % params.tiles) * {{rows}}u;
+  let ty = local / 8u;
+  let tx = local % 8u;
+{{offsets}}
+{{load_own}}
+{{accumulators}}
+  var peak = vec4<f32>(-t_inf());
+  var total = vec4<f32>();
+  let last = {{last}};
+  for (var col0 = 0u; col0 < last; col0 += {{columns}}u) {
+{{load_key}}
+    workgroupBarrier();
+{{scores}}
+    peaks[tx * {{lines}}u + ty] = {{own_peak}};
+    workgroupBarrier();
+    var next = peak;
+    for (var t = 0u; t < 8u; t++) { next = max4(next, peaks[t * {{lines}}u + ty]); }
+    let base = finite_peak(next);
+    let factor = exp4(peak - base);
+    peak = next;
+    total *= factor;
+{{weigh}}
+{{load_value}}
+    workgroupBarrier();
+{{rescale}}
+    for (var j = 0u; j < {{columns}}u; j++) {
+      let p = weights[j * {{lines}}u + ty];
+{{accumulate}}
+    }
+    workgroupBarrier();
+  }
+  peaks[tx * {{lines}}u + ty] = total;
+  workgroupBarrier();
+  total = vec4<f32>();
+  for (var t = 0u; t < 8u; t++) { total += peaks[t * {{lines}}u + ty]; }
+{{store}}
+}
+`,
+  attention_grad: `var<workgroup> own_a: array<vec4<f32>, {{own_a_size}}>;
+var<workgroup> own_b: array<vec4<f32>, {{own_b_size}}>;
+var<workgroup> other_a: array<vec4<f32>, {{other_a_size}}>;
+var<workgroup> other_b: array<vec4<f32>, {{other_b_size}}>;
+{{weights}}
+var<workgroup> slopes: array<vec4<f32>, {{weights_size}}>;
+fn exp4(a: vec4<f32>) -> vec4<f32> {
+  var y = a;
+  for (var r = 0u; r < 4u; r++) { y[r] = t_exp(y[r]); }
+  return y;
+}
+@compute @workgroup_size({{threads}})
+fn main(
+  @builtin(workgroup_id) group_id: vec3<u32>,
+  @builtin(num_workgroups) group_count: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let group = params.first + group_id.y * group_count.x + group_id.x;
+  let batch = group / params.tiles;
+  if (batch >= params.batches) { return; }
+  let row0 = {{tile}} * {{rows}}u;
+  let ty = local / 8u;
+  let tx = local % 8u;
+{{offsets}}
+{{load_own}}
+{{accumulators}}
+  let last = {{last}};
+  for (var col0 = {{begin}}; col0 < last; col0 += {{columns}}u) {
+{{load_other}}
+    workgroupBarrier();
+{{scores}}
+    workgroupBarrier();
+    for (var j = 0u; j < {{columns}}u; j++) {
+{{accumulate}}
+    }
+    workgroupBarrier();
+  }
+{{store}}
+}
+`,
   base: `fn t_isnan(x: f32) -> bool {
   return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }

@@ -6,6 +6,7 @@ import { isFloat } from "../../dtype.ts";
 import { showShape } from "../../graph/view.ts";
 import type { Tensor } from "../../tensor.ts";
 import { checkFloating, checkTensor } from "../apply.ts";
+import { canFuse, fusedAttention } from "../attention.ts";
 import { arange } from "../creation.ts";
 import { dropout } from "./dropout.ts";
 
@@ -70,5 +71,11 @@ export function scaledDotProductAttention(query: Tensor, ...args: ArgsOf<typeof 
     key.shape[key.dim() - 2] !== value.shape[value.dim() - 2]
   )
     throw new ShapeError(`${op}: query and key must have the same width, key and value the same length, got ${shapes}`);
+  if (dropoutP === 0 && canFuse(query, key, value, attnMask)) {
+    const form = { mask: attnMask, isCausal, scale: scale ?? 1 / Math.sqrt(query.shape[query.dim() - 1]!) };
+    const weigh = (q: Tensor, k: Tensor): Tensor =>
+      attentionWeights(op, q, k, { attnMask, dropoutP, isCausal, scale: form.scale });
+    return fusedAttention(query, key, value, form, weigh);
+  }
   return attentionWeights(op, query, key, { attnMask, dropoutP, isCausal, scale }).matmul(value);
 }
