@@ -33,15 +33,21 @@ export function nextFrame(): Promise<void> {
   return promise;
 }
 
-let scrollers: ResizeObserver | null = null;
+const scrollers = new Set<HTMLElement>();
+let observer: ResizeObserver | null = null;
+
+function setReachable(target: HTMLElement): void {
+  if (target.scrollWidth > target.clientWidth) target.setAttribute("tabindex", "0");
+  else target.removeAttribute("tabindex");
+}
 
 /** Lets the keyboard reach an element while its content is wider than it is, so that it can be scrolled. */
 export function keepScrollable(target: HTMLElement): void {
-  scrollers ??= new ResizeObserver((entries) => {
-    for (const { target } of entries) {
-      if (target.scrollWidth > target.clientWidth) target.setAttribute("tabindex", "0");
-      else target.removeAttribute("tabindex");
-    }
-  });
-  scrollers.observe(target);
+  if (!observer) {
+    observer = new ResizeObserver((entries) => entries.forEach(({ target }) => setReachable(target as HTMLElement)));
+    // A font that arrives late widens the content, and no box changes its size.
+    document.fonts.addEventListener("loadingdone", () => scrollers.forEach(setReachable));
+  }
+  scrollers.add(target);
+  observer.observe(target);
 }

@@ -70,7 +70,10 @@ describe("the tarball", () => {
   test("has no dependency, and types that name nothing of Node, of the DOM or of WebGPU", () => {
     const { dependencies = {} } = JSON.parse(installed("package.json")) as { dependencies?: object };
     expect(dependencies).toEqual({});
-    expect(installed("dist/tapegrad.d.ts")).not.toMatch(/^import .* from|reference types|\bGPU[A-Z]\w*\b(?!`)/m);
+    // Comments may speak of a GPUDevice.
+    const types = installed("dist/tapegrad.d.ts").replaceAll(/\/\*[^]*?\*\//g, "");
+    expect(types).toContain("class Tensor extends");
+    expect(types).not.toMatch(/^import .* from|reference types|\bGPU[A-Z]\w*\b/m);
   });
 });
 
