@@ -66,6 +66,8 @@ export interface BackendLimits {
    * one workgroup says no where that leaves it idle.
    */
   fusesRows(outer: number, inner: number): boolean;
+  /** Whether the routine `sort` can give the first positions of each row alone. */
+  readonly sortsFirst?: boolean;
   /**
    * Whether the routine `attention` is the better way for heads of this width (the widest of query, key and value) in tensors of so
    * many bytes at most. Devices that do not say compose attention of products and a softmax.

@@ -193,7 +193,8 @@ export interface FusedData {
  *   them, which also says what is computed. out is written through its strides, every element once. Sums accumulate in at least float32.
  * - `sort`: buffers [input, out]; attrs.order = "ascending" | "descending"; attrs.rank. ints = [length, ...outer sizes, stride along the row,
  *   ...outer strides, offset]. out (int32, contiguous [...outer, length]) gets the positions in each row of its elements in order:
- *   stable, NaN beyond infinity, -0 equal to 0.
+ *   stable, NaN beyond infinity, -0 equal to 0. On devices whose limits say `sortsFirst`, a last int may say how many positions are wanted: the
+ *   first of each row, out being [...outer, that many].
  * - `attention`: buffers [query, key, value, (mask), out] or, for gradients, [query, key, value, grad, packed result of the forward pass,
  *   delta (float32; float64 for float64), (mask), out], floats; attrs and ints as attention.ts says, which also says what is computed;
  *   scalars = [scale]. out is contiguous and packed: results, then statistics; or gradients one behind the other.

@@ -14,12 +14,17 @@ import { resultType } from "./elementwise.ts";
 import { intoPositions, named, type ValuesIndices } from "./reduce.ts";
 import { scan } from "./scan.ts";
 
-/** Positions along `dim` of the elements in order: stable, NaN last (first if descending). int32, off the tape. */
-function orderOf(x: Tensor, dim: number, descending: boolean): Tensor {
-  const { shape, strides, offset } = x.impl;
+/**
+ * Positions along `dim` of the elements in order: stable, NaN last (first if descending). int32, off the tape. Where only the first `wanted` are
+ * asked for, a device may leave out the others.
+ */
+function orderOf(x: Tensor, dim: number, descending: boolean, wanted?: number): Tensor {
+  const { shape, strides, offset, backend } = x.impl;
   if (x.dim() === 0 || shape[dim]! <= 1 || x.numel() === 0) return x.newZeros([...shape], { dtype: "int32" });
+  const selects = wanted !== undefined && wanted > 0 && wanted < shape[dim]! && backend.limits.sortsFirst === true;
   const without = (list: readonly number[]): number[] => list.filter((_, d) => d !== dim);
   const ints = [shape[dim]!, ...without(shape), strides[dim]!, ...without(strides), offset];
+  if (selects) ints.push(wanted);
   const order = descending ? "descending" : "ascending";
   const op: RoutineOp = {
     kind: "routine",
@@ -30,7 +35,8 @@ function orderOf(x: Tensor, dim: number, descending: boolean): Tensor {
     inPlace: false,
     usesStatus: false,
   };
-  const out = applyNode(x.impl.backend, op, [...without(shape), shape[dim]!], "int32", [argOf(x)]);
+  const length = selects ? wanted : shape[dim]!;
+  const out = applyNode(backend, op, [...without(shape), length], "int32", [argOf(x)]);
   return out.movedim(-1, dim).detach();
 }
 
@@ -83,13 +89,13 @@ export function topk(input: Tensor, ...args: ArgsOf<typeof TOPK>): ValuesIndices
   const size = input.dim() === 0 ? 1 : input.shape[dim]!;
   if (checkInteger("topk", "k", k) < 0 || k > size)
     throw new ShapeError(`topk: selected index k = ${k} out of range for dimension ${dim} of size ${size}`);
-  const order = orderOf(input, dim, largest);
+  const order = orderOf(input, dim, largest, k);
   return taken("TopkBackward0", input, dim, input.dim() === 0 ? order : order.narrow(dim, 0, k).contiguous());
 }
 
 /** One element along `dim`, at positions [..., 1, ...] of the sorted order. */
 function pick(entry: string, x: Tensor, dim: number, keepdim: boolean, places: Tensor | number): ValuesIndices {
-  const order = orderOf(x, dim, false);
+  const order = orderOf(x, dim, false, isTensor(places) ? undefined : places + 1);
   if (x.dim() === 0) return taken(entry, x, dim, order);
   const at = isTensor(places) ? order.gather(dim, places) : order.narrow(dim, places, 1);
   const indices = (keepdim ? at : at.squeeze(dim)).contiguous().detach();

@@ -130,6 +130,7 @@ export class CpuBackend implements Backend {
       buffersPerKernel: 8,
       maxBufferBytes: found === null ? 2 ** 33 : 2 ** 32 - 2 ** 20,
       fusesRows: () => true,
+      sortsFirst: true,
     };
   }
 

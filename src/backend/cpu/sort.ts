@@ -21,6 +21,7 @@ export function sortRows(
   const step = ints[1 + rank]!;
   const strides = ints.slice(2 + rank, 2 + 2 * rank);
   const offset = ints[2 + 2 * rank]!;
+  const wanted = ints[3 + 2 * rank] ?? length;
   const rows = sizes.reduce((a, b) => a * b, 1);
   const wide = dtype === "float64";
   const makeKeys = keyMaker(dtype, descending);
@@ -39,7 +40,7 @@ export function sortRows(
       if (low !== null) radix(order, other, low);
       radix(order, other, high);
     }
-    (out as Int32Array).set(order, row * length);
+    (out as Int32Array).set(wanted < length ? order.subarray(0, wanted) : order, row * wanted);
     for (let d = rank - 1; d >= 0; d--) {
       start += strides[d]!;
       if (++at[d]! < sizes[d]!) break;

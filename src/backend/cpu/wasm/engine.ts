@@ -12,6 +12,7 @@ import { Multiplier, productsOf } from "./matmul.ts";
 import { renderKernel, renderPieces, type Features, type WasmKernel } from "./fused.ts";
 import { CONTROL, JOB_HEADER, KIND, type Entries } from "./tasks.ts";
 import { combineStates, stateValue, type Reduction } from "./reduce.ts";
+import { Sorter } from "./sort.ts";
 import { unitOf, type Walk } from "./space.ts";
 
 /** Address of the parameters of the call that is running, and the bytes there are for them. */
@@ -109,6 +110,7 @@ export class WasmEngine {
   readonly #pending = new Map<string, Pending>();
   readonly #multiplier: Multiplier;
   readonly #convolver: Convolver;
+  readonly #sorter: Sorter;
 
   constructor(heap: WasmHeap, pool: ThreadPool, relaxed: boolean) {
     this.heap = heap;
@@ -116,6 +118,7 @@ export class WasmEngine {
     this.features = { shared: heap.shared, relaxed };
     this.#multiplier = new Multiplier(heap, pool, this.features);
     this.#convolver = new Convolver(heap, pool, this.features);
+    this.#sorter = new Sorter(heap, pool, this.features);
   }
 
   /**
@@ -172,6 +175,7 @@ export class WasmEngine {
     const { dtype } = s.buffers[0]!;
     if (s.name === "conv" && (dtype === "float32" || dtype === "float64"))
       return this.#convolver.run(dtype, rank, data.ints, buffers);
+    if (s.name === "sort") return this.#sorter.run(dtype, s.attrs["order"] === "descending", rank, data.ints, buffers);
     if (s.name !== "matmul") return false;
     return this.#product(rank, dtype, data, buffers);
   }

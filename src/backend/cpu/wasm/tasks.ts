@@ -4,7 +4,7 @@
  */
 
 /** Functions of a module; all numbers are int32. */
-export type Entries = Readonly<Record<string, (...args: number[]) => void>>;
+export type Entries = Readonly<Record<string, (...args: number[]) => number | void>>;
 
 /** Int32 words, from the start of the heap, by which threads agree; each on a cache line of its own. */
 export const CONTROL = {
@@ -53,6 +53,9 @@ export const JOB_HEADER = 4;
  *   of columns]
  * - direct: few rows. [input, step of a group, across, along, columns, columns a task, k, weight, step of a group, step of a row, along, rows,
  *   out, step of a group, bytes of a row, offsets of columns, scratch, bytes of scratch a thread, bytes of an element]
+ *
+ * - sort: positions of the elements of rows in order. [first element, bytes from one to the next, length, positions wanted, out, -1 if descending,
+ *   rank, rows, rows a task, scratch, bytes of scratch a thread, records, bytes of a record, of counters and of records, sizes, strides]
  */
 export const KIND = {
   run: 0,
@@ -65,6 +68,7 @@ export const KIND = {
   conv: 7,
   sums: 8,
   direct: 9,
+  sort: 10,
 } as const;
 
 /** Runs task `t` of the job whose own words start at `at`; `heap` is all of the memory, `thread` numbers who runs it. */
@@ -189,6 +193,33 @@ export function runTask(kind: number, heap: Int32Array, at: number, entries: Ent
       const target = isDense ? out + first : scratch;
       entries["direct"]!(w(0) + group * w(1), w(2) + 4 * column, w(3), weight, w(10), width, w(6), target);
       if (!isDense) entries["finish"]!(scratch, 1, 0, 0, 1, width, out, 0, to);
+    }
+  } else if (kind === 10) {
+    const [step, length, wanted, flip, rank, capacity, record] = [w(1), w(2), w(3), w(5), w(6), w(11), w(12)];
+    const scratch = w(9) + thread * w(10);
+    const counters = scratch + 64;
+    const records = counters + w(13);
+    const other = records + w(14);
+    const end = Math.min((t + 1) * w(8), w(7));
+    for (let row = t * w(8); row < end; row++) {
+      let source = w(0);
+      for (let d = rank - 1, rest = row; d >= 0; d--) {
+        source += (rest % w(15 + d)) * w(15 + rank + d);
+        rest = Math.floor(rest / w(15 + d));
+      }
+      // The records so far are in order at `from`; behind the last one wanted no element of the rest can come.
+      let from = records;
+      let position = capacity;
+      entries["load"]!(source, step, capacity, flip, from);
+      from = entries["order"]!(from, other, capacity, counters) as number;
+      while (position < length) {
+        const to = from + wanted * record;
+        const limit = from + capacity * record;
+        position = entries["pick"]!(source, step, position, length, flip, to - record, to, limit, scratch) as number;
+        const count = ((heap[scratch >>> 2]! - from) | 0) / record;
+        from = entries["order"]!(from, from === records ? other : records, count, counters) as number;
+      }
+      entries["place"]!(from, wanted, w(4) + 4 * row * wanted);
     }
   } else {
     const list = (w(0) >>> 2) + 3 * t;
