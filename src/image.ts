@@ -73,18 +73,19 @@ function sizeOf(source: object): [number, number] {
 function pixelsOf(source: object): Pixels {
   if (isPixels(source)) return source;
   const [width, height] = sizeOf(source);
-  let canvas: Canvas;
+  let canvas: Canvas | null = null;
   if (host.OffscreenCanvas !== undefined) canvas = new host.OffscreenCanvas(width, height);
   else if (host.document !== undefined) {
     canvas = host.document.createElement("canvas");
     canvas.width = width;
     canvas.height = height;
-  } else
+  }
+  // Deno has canvases without 2d.
+  const context = canvas?.getContext("2d", { willReadFrequently: true }) ?? null;
+  if (context === null)
     throw new DeviceError(
       "fromImage: there is no canvas here to read the pixels with: pass { width, height, data } with data a Uint8ClampedArray of RGBA",
     );
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  if (context === null) throw new DeviceError("fromImage: the browser gave no 2d canvas to read the pixels with");
   try {
     context.drawImage(source, 0, 0);
     return context.getImageData(0, 0, width, height);

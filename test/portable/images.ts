@@ -8,11 +8,13 @@ const BYTES = [255, 0, 51, 255, 0, 102, 0, 255, 1, 2, 3, 255, 250, 251, 252, 255
 const pixels = (): tg.Pixels => ({ width: 1, height: 4, data: Uint8ClampedArray.from(BYTES) });
 const RED = [255, 0, 1, 250];
 
-/** A canvas of those pixels, where there are canvases. */
+/** A canvas of those pixels, where canvases can be drawn on (Deno's cannot). */
 function canvas(): OffscreenCanvas | null {
   if (typeof OffscreenCanvas === "undefined") return null;
   const made = new OffscreenCanvas(1, 4);
-  made.getContext("2d")!.putImageData(new ImageData(Uint8ClampedArray.from(BYTES), 1, 4), 0, 0);
+  const context = made.getContext("2d");
+  if (context === null) return null;
+  context.putImageData(new ImageData(Uint8ClampedArray.from(BYTES), 1, 4), 0, 0);
   return made;
 }
 

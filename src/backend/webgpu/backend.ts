@@ -67,6 +67,9 @@ class Buffer implements DeviceBuffer, Content {
   }
 }
 
+/** Buffers that a fused kernel may use: what is read together must be there together, and some drivers would take a million. */
+const MOST_BUFFERS = 16;
+
 const DEFAULT_POOL_BYTES = 2 ** 30;
 const DEFAULT_IDLE_MS = 5000;
 
@@ -124,7 +127,7 @@ export class WebGpuBackend implements Backend {
     };
     this.limits = {
       // One is the status word; scratch memory takes the place of an output.
-      buffersPerKernel: this.#figures.maxBindings - 1,
+      buffersPerKernel: Math.min(this.#figures.maxBindings - 1, MOST_BUFFERS),
       maxBufferBytes: MAX_TENSOR_BYTES,
       fusesRows: (outer, inner) => outer >= 32 || inner <= 16384,
       // Software adapters take seconds to compile the tiles.

@@ -34,6 +34,11 @@ export class Recorder implements WordWriter {
   readonly #u32 = new Uint32Array(this.#bytes);
   readonly #i32 = new Int32Array(this.#bytes);
   readonly #f32 = new Float32Array(this.#bytes);
+  /**
+   * Bytes of the arena that are bound for a dispatch: the most that any has taken. (With sizes that differ, wgpu holds a binding to the size that an earlier
+   * pipeline of the pass wants, if both have the same layout.)
+   */
+  #window = 0;
   /** Arena bytes of the submission being recorded: from `#start` to `#end`. */
   #start = 0;
   #end = 0;
@@ -90,7 +95,8 @@ export class Recorder implements WordWriter {
     if (this.#work > 0 && this.#work + work > this.#budget.units) this.flush();
     const { shader } = pipeline;
     const size = Math.ceil((shader.words * 4) / ALIGNMENT) * ALIGNMENT;
-    if (this.#end + size > ARENA_BYTES) {
+    this.#window = Math.max(this.#window, size);
+    if (this.#end + this.#window > ARENA_BYTES) {
       this.flush();
       this.#start = this.#end = 0;
     }
@@ -105,7 +111,7 @@ export class Recorder implements WordWriter {
     this.#end = offset + size;
     const pass = this.#computePass();
     pass.setPipeline(pipeline.ready!);
-    pass.setBindGroup(0, this.#paramGroup(size, shader.usesStatus), [offset]);
+    pass.setBindGroup(0, this.#paramGroup(this.#window, shader.usesStatus), [offset]);
     pass.setBindGroup(1, this.#bindGroup(pipeline.bufferLayout, memory));
     pass.dispatchWorkgroups(groups[0], groups[1]);
     this.#work += work;
