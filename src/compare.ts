@@ -22,17 +22,25 @@ function checkFunction(name: string, fn: unknown): void {
  * again. Random numbers go on afterwards as if it had not run. What it changes otherwise stays changed (gradients, parameters, running
  * statistics): warm up with a forward and backward pass and `zeroGrad()`, or with a model that is loaded afterwards. Tensors that it returns,
  * alone or in an array, are computed, too.
+ *
+ * On a hardware GPU it then measures the kernels that can be run in several ways (tiles of products, convolutions and attention; ways of walking the rows of reductions), each
+ * some milliseconds long on memory of its own, and from there on the fastest run. Without a warmup, and with `useDeterministicAlgorithms(true)`, fixed rules choose. `kernelChoices`
+ * gives what was found.
  */
 export async function warmup(fn: () => unknown): Promise<void> {
   checkFunction("warmup", fn);
   const state = getRngState();
+  const listening = activeBackends().flatMap((backend) => backend.listenForChoices?.() ?? []);
+  let measures = false;
   try {
     const result = await fn();
     const returned = tensorsOf(result);
     if (returned.length > 0) await readAll(returned);
     await synchronize();
+    measures = true;
   } finally {
     setRngState(state);
+    for (const finish of listening) await finish(measures);
   }
 }
 

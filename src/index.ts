@@ -324,6 +324,13 @@ export * as nn from "./nn/index.ts";
 export * as F from "./nn/functional.ts";
 export * as optim from "./optim/index.ts";
 export * as data from "./data/index.ts";
+export {
+  areDeterministicAlgorithmsEnabled,
+  kernelChoices,
+  loadKernelChoices,
+  useDeterministicAlgorithms,
+  type KernelChoices,
+} from "./determinism.ts";
 export { compareDevices, warmup, type DeviceComparison, type DeviceDifference } from "./compare.ts";
 export { fromImage, toImageData, type FromImageOptions, type ImageSource, type Pixels } from "./image.ts";
 export * as io from "./io/index.ts";

@@ -36,6 +36,8 @@ export interface InitOptions {
   readonly limits?: Readonly<Record<string, number>> | undefined;
   /** Optional GPU features not to use, by name. */
   readonly without?: readonly string[] | undefined;
+  /** Whether `warmup()` measures ways of running kernels and takes the fastest; by default on hardware GPUs only. */
+  readonly autotune?: boolean | undefined;
   /**
    * Threads that share large kernels on the CPU, the caller's included; by default as many as the machine has. It is 1 where memory cannot be
    * shared with workers, as in a page without cross-origin isolation. Results do not depend on it.
@@ -43,7 +45,7 @@ export interface InitOptions {
   readonly threads?: number | undefined;
 }
 
-const OPTION_NAMES = ["device", "gpu", "powerPreference", "limits", "without", "threads"];
+const OPTION_NAMES = ["device", "gpu", "powerPreference", "limits", "without", "autotune", "threads"];
 
 /** The CPU, made the device of new tensors. */
 function useCpu(): Backend {
@@ -82,7 +84,11 @@ function asksForSame(a: InitOptions, b: InitOptions): boolean {
     JSON.stringify(Object.entries(limits).toSorted(([x], [y]) => (x < y ? -1 : 1)));
   const names = ({ without = [] }: InitOptions): string => [...without].toSorted().join();
   return (
-    a.gpu === b.gpu && a.powerPreference === b.powerPreference && numbers(a) === numbers(b) && names(a) === names(b)
+    a.gpu === b.gpu &&
+    a.powerPreference === b.powerPreference &&
+    a.autotune === b.autotune &&
+    numbers(a) === numbers(b) &&
+    names(a) === names(b)
   );
 }
 
@@ -106,7 +112,9 @@ async function choose(options: InitOptions, endingsBefore: number): Promise<Devi
   const device = options.device ?? "auto";
   if (device !== "auto" && device !== "webgpu" && device !== "cpu")
     throw new ArgumentError(`init: device must be "auto", "webgpu" or "cpu", got ${JSON.stringify(device)}`);
-  const { threads } = options;
+  const { threads, autotune } = options;
+  if (autotune !== undefined && typeof autotune !== "boolean")
+    throw new ArgumentError(`init: autotune must be true or false, got ${describeValue(autotune)}`);
   if (threads !== undefined) {
     if (!Number.isInteger(threads) || threads < 1)
       throw new ArgumentError(`init: threads must be a whole number from 1 on, got ${describeValue(threads)}`);
@@ -142,7 +150,7 @@ async function choose(options: InitOptions, endingsBefore: number): Promise<Devi
       `the only WebGPU adapter (${found.description}) is emulated in software, which is slower than the CPU backend`,
     );
   }
-  const backend = new WebGpuBackend(found, { limits: options.limits });
+  const backend = new WebGpuBackend(found, { limits: options.limits, autotune });
   made = { backend, options };
   addBackend(backend);
   setDefaultBackend(backend);

@@ -6,6 +6,7 @@ import { backendOf, defaultBackend, lossOf } from "./graph/devices.ts";
 import { learnedPlans, leafNode, resumePlans } from "./graph/runtime.ts";
 import { contiguousStrides, isContiguous, sameShape, showShape } from "./graph/view.ts";
 import type { Backend, DeviceType } from "./backend/backend.ts";
+import { isDeterministic } from "./backend/determinism.ts";
 import { applyOptions, describeValue } from "./args.ts";
 import { setGrad } from "./base.ts";
 import { hostArray, type DType, type HostArray } from "./dtype.ts";
@@ -64,6 +65,10 @@ export interface Snapshot {
     readonly numerics: string | null;
     /** Most work of one dispatch, where that was measured. */
     readonly work: number | null;
+    /** Which ways of running kernels were measured to be the fastest. */
+    readonly choices: Readonly<Record<string, string>>;
+    /** Whether `useDeterministicAlgorithms(true)` held. */
+    readonly deterministic: boolean;
     /** Which values are written out by which programs, because they were asked for before. */
     readonly plans: Readonly<Record<string, readonly number[]>>;
   };
@@ -120,6 +125,8 @@ export async function snapshot(state: SnapshotState, options: { gradients?: bool
     description: backend.description,
     numerics: backend.numerics,
     work: work !== undefined && Number.isFinite(work) ? work : null,
+    choices: { ...backend.choices },
+    deterministic: isDeterministic(),
     plans: learnedPlans(backend),
   };
   const random = getRngState();
@@ -221,15 +228,19 @@ export function restore(state: SnapshotState, saved: Snapshot, options: { device
   restorer.prepare(state, saved.state);
   restorer.run();
   setRngState(saved.random);
-  const { numerics, work, plans, description } = saved.device;
-  const exact = numerics !== null && numerics === target.numerics;
-  if (exact) {
+  const { numerics, work, choices, deterministic, plans, description } = saved.device;
+  const sameDevice = numerics !== null && numerics === target.numerics;
+  const exact = sameDevice && deterministic === isDeterministic();
+  if (sameDevice) {
+    if (target.choices !== undefined) target.choices = choices;
     if (work !== null && target.work !== undefined) target.work = work;
     resumePlans(target, plans);
   }
   const reason = exact
     ? "the device computes the same bits as that of the snapshot"
-    : `the snapshot is of ${description}, this device is ${target.description}: results agree up to rounding`;
+    : sameDevice
+      ? `useDeterministicAlgorithms(${deterministic}) held when the snapshot was taken: results agree up to rounding`
+      : `the snapshot is of ${description}, this device is ${target.description}: results agree up to rounding`;
   return { exact, reason };
 }
 

@@ -126,6 +126,13 @@ export interface Backend {
   readonly numerics: string | null;
   /** Most work of one dispatch, on devices that measure it: sums of very long rows are cut by it. Infinity if there is no bound. */
   work?: number;
+  /** What was measured about the ways of running routines, by class of calls: names of the ways that are taken. */
+  choices?: Readonly<Record<string, string>>;
+  /**
+   * From here on notes which calls could be run in several ways. The function given back ends that, measures the ways if it is told to, and resolves when the
+   * fastest are known; it never rejects.
+   */
+  listenForChoices?(): (measures: boolean) => Promise<void>;
   /** Resolves with the error when the device goes away without `destroy()` having been called, on devices that can. */
   readonly lost?: Promise<DeviceLostError>;
   /** Why the value of a buffer is not there, as far as it is known by now, on devices that find out late. */

@@ -6,6 +6,7 @@ import type { Tensor } from "#tapegrad";
 import { NullBackend } from "../../src/backend/null.ts";
 import { renderAttention } from "../../src/backend/webgpu/attention-shader.ts";
 import { WorkBudget } from "../../src/backend/webgpu/budget.ts";
+import { Choices } from "../../src/backend/webgpu/choices.ts";
 import { analyse } from "../../src/backend/webgpu/fused.ts";
 import { planSteps } from "../../src/backend/webgpu/fused-program.ts";
 import type { DeviceFigures } from "../../src/backend/webgpu/program.ts";
@@ -25,6 +26,7 @@ const FIGURES: DeviceFigures = {
   segmentBytes: 2 ** 27,
   maxBindings: 8,
   budget: new WorkBudget(false),
+  choices: new Choices("a large GPU"),
 };
 
 let device: NullBackend;

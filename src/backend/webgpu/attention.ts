@@ -10,6 +10,7 @@ import {
   type AttentionTiling,
   type AttentionVariant,
 } from "./attention-shader.ts";
+import { classOf, digest } from "./choices.ts";
 import type { Pipeline } from "./pipelines.ts";
 import type { Slab } from "./pool.ts";
 import { bound, type Compiler, type DeviceFigures, type DeviceProgram, type PreparedCall } from "./program.ts";
@@ -105,14 +106,22 @@ export class AttentionProgram implements DeviceProgram {
     };
   }
 
-  /** The largest tiles that fit the memory and make enough workgroups; the smallest that fit if none do. */
+  /** By what was measured, or else the largest tiles that fit the memory and make enough workgroups; the smallest that fit if none do. */
   #tiling(a: Attention, rows: number, batches: number): AttentionTiling {
-    if (this.#device.isSoftware) return TILINGS[TILINGS.length - 1]!;
     const fitting = TILINGS.filter(
       (t) => attentionBytes(this.#attrs, a.width, a.valueWidth, t) <= this.#device.sharedBytes,
     );
     const busy = fitting.find((t) => Math.ceil(rows / t.rows) * batches >= this.#device.busyGroups);
-    return busy ?? fitting.findLast((t) => t.rows === fitting[fitting.length - 1]!.rows)!;
+    const usual = busy ?? fitting.findLast((t) => t.rows === fitting[fitting.length - 1]!.rows)!;
+    return this.#device.choices.pick({
+      key: () => {
+        const sizes = [a.queries, a.keys, batches].map(classOf).join(",");
+        return `attention ${digest(this.structure.key)} ${a.width},${a.valueWidth} ${sizes}`;
+      },
+      usual: this.#device.isSoftware ? TILINGS[TILINGS.length - 1]! : usual,
+      all: () => fitting,
+      name: (t) => `${t.rows}x${t.columns}`,
+    });
   }
 
   #pipeline(a: Attention, tiling: AttentionTiling): Pipeline {

@@ -15,6 +15,7 @@ import type {
 } from "../backend.ts";
 import { AttentionProgram, fitsAttention } from "./attention.ts";
 import { WorkBudget } from "./budget.ts";
+import { Choices } from "./choices.ts";
 import { ConvProgram } from "./conv.ts";
 import { describeKernel } from "./describe.ts";
 import { findDevice, type FoundDevice, type LimitName, type NoDevice, type WebGpuOptions } from "./device.ts";
@@ -31,6 +32,7 @@ import { CopyProgram, ScanProgram, ScatterProgram } from "./routines.ts";
 import { SortProgram } from "./sort.ts";
 import { Stream, type Content, type Gate, type ReadyCall, type Use } from "./stream.ts";
 import { deviceItemSize, Staging, toDevice } from "./transfer.ts";
+import { Tuner } from "./tuner.ts";
 
 /** How a backend is made. */
 export interface WebGpuBackendOptions extends WebGpuOptions {
@@ -42,6 +44,8 @@ export interface WebGpuBackendOptions extends WebGpuOptions {
   readonly idleMs?: number | undefined;
   /** Most work of one dispatch, in units of `WorkBudget`, in place of what is measured. @internal */
   readonly dispatchWork?: number | undefined;
+  /** Whether `warmup()` measures ways of running routines and takes the fastest; by default on hardware only. */
+  readonly autotune?: boolean | undefined;
   /** Figures of the device to choose by in place of its own, to try what another device would run. @internal */
   readonly figures?: Partial<DeviceFigures> | undefined;
 }
@@ -99,6 +103,8 @@ export class WebGpuBackend implements Backend {
   readonly #programs = new Map<string, DeviceProgram>();
   readonly #compiler: Compiler;
   readonly #idle: IdleTimer;
+  /** Null where nothing is measured. */
+  readonly #tuner: Tuner | null;
   /** Segments of which it is not known yet whether there is memory behind them. */
   readonly #asked = new Set<number>();
   readonly #onError: (event: GPUUncapturedErrorEvent) => void;
@@ -115,7 +121,7 @@ export class WebGpuBackend implements Backend {
     // A device may have more than was asked for.
     const limit = (name: LimitName): number => Math.min(device.limits[name], options.limits?.[name] ?? Infinity);
     const segmentBytes = Math.min(limit("maxBufferSize"), limit("maxStorageBufferBindingSize"));
-    this.#figures = {
+    const figures: Omit<DeviceFigures, "choices"> = {
       isSoftware: found.isSoftware,
       maxGroupsPerDimension: limit("maxComputeWorkgroupsPerDimension"),
       sharedBytes: limit("maxComputeWorkgroupStorageSize"),
@@ -125,6 +131,10 @@ export class WebGpuBackend implements Backend {
       budget: new WorkBudget(found.isSoftware, options.dispatchWork),
       ...options.figures,
     };
+    const { maxGroupsPerDimension, sharedBytes, busyGroups, maxBindings } = figures;
+    const numbers = [maxGroupsPerDimension, sharedBytes, busyGroups, figures.segmentBytes, maxBindings].join("/");
+    this.numerics = `webgpu: ${found.description}: ${[...device.features].toSorted().join(" ")}: ${numbers}`;
+    this.#figures = { ...figures, choices: new Choices(this.numerics) };
     this.limits = {
       // One is the status word; scratch memory takes the place of an output.
       buffersPerKernel: Math.min(this.#figures.maxBindings - 1, MOST_BUFFERS),
@@ -134,14 +144,14 @@ export class WebGpuBackend implements Backend {
       fusesAttention: (width, bytes) =>
         !this.#figures.isSoftware && bytes <= this.#figures.segmentBytes && fitsAttention(this.#figures, width),
     };
-    const { maxGroupsPerDimension, sharedBytes, busyGroups, maxBindings } = this.#figures;
-    const figures = [maxGroupsPerDimension, sharedBytes, busyGroups, this.#figures.segmentBytes, maxBindings].join("/");
-    this.numerics = `webgpu: ${found.description}: ${[...device.features].toSorted().join(" ")}: ${figures}`;
     this.#status = device.createBuffer({ size: 4, usage: USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST });
     this.#pipelines = new Pipelines(device, debug);
     this.#recorder = new Recorder(device, this.#pipelines, this.#status, this.#figures.budget, (submission, scope) =>
       this.#stream.submitted(submission, scope),
     );
+    const { choices, segmentBytes: mostBytes } = this.#figures;
+    this.#tuner =
+      (options.autotune ?? !found.isSoftware) ? new Tuner(device, this.#recorder, choices, mostBytes) : null;
     this.#staging = new Staging(device);
     this.#pool = new Pool(
       {
@@ -180,6 +190,20 @@ export class WebGpuBackend implements Backend {
 
   set work(units: number) {
     this.#figures.budget.resume(units);
+  }
+
+  /** What was measured about the ways of running routines on this adapter. */
+  get choices(): Readonly<Record<string, string>> {
+    return this.#figures.choices.toRecord();
+  }
+
+  set choices(choices: Readonly<Record<string, string>>) {
+    this.#figures.choices.resume(choices);
+  }
+
+  /** Notes calls that could be run in several ways, to measure them when it is asked to. */
+  listenForChoices(): (measures: boolean) => Promise<void> {
+    return this.#tuner?.listen() ?? (() => Promise.resolve());
   }
 
   supports(dtype: DType): boolean {
@@ -280,7 +304,9 @@ export class WebGpuBackend implements Backend {
         const uses = program.structure.buffers[i]!.mode === "read" ? reads : writes;
         uses.push({ content: call.buffers[i] as Buffer, slab });
       });
-      return program.prepare(call.data, slabs, call.tag);
+      return this.#tuner?.isListening === true
+        ? this.#tuner.prepare(program, call.data, slabs, call.tag)
+        : program.prepare(call.data, slabs, call.tag);
     });
     const ready = prepared.map((call, i): ReadyCall => {
       const { structure } = calls[i]!.program;

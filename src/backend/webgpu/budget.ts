@@ -1,5 +1,7 @@
 /** How much work one dispatch may be, so that it does not run into the operating system's GPU watchdog (about a second). */
 
+import { isDeterministic } from "../determinism.ts";
+
 /** Units of work (an operation on an element; a load or store is several) before anything was measured: slow devices do it in a tenth of a second. */
 const FIRST_UNITS = 2 ** 32;
 const LEAST_UNITS = 2 ** 28;
@@ -25,9 +27,9 @@ export class WorkBudget {
     this.#units = fixed ?? (isSoftware ? Infinity : FIRST_UNITS);
   }
 
-  /** Most work of one dispatch. */
+  /** Most work of one dispatch. Nothing measured counts while results must not depend on it. */
   get units(): number {
-    return this.#units;
+    return isDeterministic() && !this.#isFixed ? FIRST_UNITS : this.#units;
   }
 
   /** Goes on from what was measured before, on a device of the same kind. */
@@ -37,7 +39,7 @@ export class WorkBudget {
 
   /** Whether a submission of so much work is worth timing. */
   isTelling(work: number): boolean {
-    return !this.#isFixed && work >= this.#units / 2;
+    return !this.#isFixed && work >= this.units / 2;
   }
 
   /** Learns from a submission that was made at `start` and done at `end` (milliseconds). */

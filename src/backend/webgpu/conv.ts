@@ -11,6 +11,7 @@ import {
   type RoutineStructure,
 } from "../../graph/kernel.ts";
 import { loadElement, storeElement } from "./express.ts";
+import { classOf, digest } from "./choices.ts";
 import { FusedProgram, type FusedCall } from "./fused-program.ts";
 import type { Tiling } from "./matmul-shader.ts";
 import type { Pipeline } from "./pipelines.ts";
@@ -30,6 +31,14 @@ import { SHADERS } from "./shaders.generated.ts";
 const LARGE: Tiling = { tm: 128, tn: 128, tk: 8, rm: 8, rn: 8 };
 const MEDIUM: Tiling = { tm: 64, tn: 64, tk: 16, rm: 4, rn: 4 };
 const SMALL: Tiling = { tm: 32, tn: 32, tk: 16, rm: 4, rn: 4 };
+
+const TILINGS = [LARGE, MEDIUM, SMALL] as const;
+
+/** How a convolution is run: its bits depend on nothing else than the parts that the sums are cut into. */
+interface Way {
+  readonly tiling: Tiling;
+  readonly splits: number;
+}
 
 /** Up to so many output channels a group, and so long sums, an invocation makes an element alone. */
 const DIRECT_ROWS = 4;
@@ -94,13 +103,10 @@ export class ConvProgram implements DeviceProgram {
       const pipeline = this.#pipeline("direct", (key) => renderDirect(key, this.structure.buffers, this.#rank));
       return { pipeline, groups: Math.ceil((c.groups * m * n) / WORKGROUP), words, parts: null };
     }
-    const tiling = this.#tiling(m, n, c.groups);
+    const { tiling, splits } = this.#way(c, m, n, k);
     const [tilesM, tilesN] = [Math.ceil(m / tiling.tm), Math.ceil(n / tiling.tn)];
     const tiles = tilesM * tilesN * c.groups;
     const total = c.groups * m * n;
-    const wanted = Math.floor(this.#device.busyGroups / tiles);
-    const most = Math.floor(k / (tiling.tk * 16));
-    const splits = Math.max(1, Math.min(wanted, most, Math.floor(2 ** 24 / total), 64));
     const kPart = Math.ceil(Math.ceil(k / splits) / tiling.tk) * tiling.tk;
     const words = (w: WordWriter): void => {
       for (const value of [m, n, k, tilesM, tilesN, c.groups, splits, kPart]) w.u32(value);
@@ -111,6 +117,32 @@ export class ConvProgram implements DeviceProgram {
     );
     const parts = splits === 1 ? null : { count: total * splits, sum: this.#partsSum(c, splits, total) };
     return { pipeline, groups: tiles * splits, words, parts };
+  }
+
+  /** By what was measured, or else by rule. */
+  #way(c: Conv, m: number, n: number, k: number): Way {
+    const { groups } = c;
+    const usual = this.#tiling(m, n, groups);
+    const splits = (tiling: Tiling): number => {
+      const tiles = Math.ceil(m / tiling.tm) * Math.ceil(n / tiling.tn) * groups;
+      return Math.max(1, Math.min(Math.floor(this.#device.busyGroups / tiles), mostSplits(tiling)));
+    };
+    const mostSplits = (tiling: Tiling): number =>
+      Math.max(1, Math.min(Math.floor(k / (tiling.tk * 16)), Math.floor(2 ** 24 / (groups * m * n)), 64));
+    return this.#device.choices.pick<Way>({
+      key: () => {
+        const sizes = [m, n, k, groups].map(classOf).join(",");
+        return `conv ${digest(this.structure.key)} ${c.kernel.join("x")} ${c.stride.join("x")} ${sizes}`;
+      },
+      usual: { tiling: usual, splits: splits(usual) },
+      all: () =>
+        TILINGS.filter((t) => t === usual || t === SMALL || (m > t.tm / 2 && n > t.tn / 2)).flatMap((tiling) => {
+          const some = splits(tiling);
+          const counts = new Set([1, Math.ceil(some / 2), some, Math.min(2 * some, mostSplits(tiling))]);
+          return [...counts].map((count) => ({ tiling, splits: count }));
+        }),
+      name: ({ tiling, splits: count }) => `${tiling.tm}x${tiling.tn}${count > 1 ? `/${count}` : ""}`,
+    });
   }
 
   /** The largest tiles that make enough workgroups and are not mostly empty. */

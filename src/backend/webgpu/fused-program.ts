@@ -4,6 +4,7 @@ import type { FusedData, FusedStructure, KernelData } from "../../graph/kernel.t
 import { cutFused, type FusedPiece } from "./fused-pieces.ts";
 import { analyse, scratchBytes, type FusedPlan } from "./fused.ts";
 import { isWhole, maxVolume } from "./pieces.ts";
+import { classOf, digest } from "./choices.ts";
 import type { Pipeline } from "./pipelines.ts";
 import type { Bindable, Slab } from "./pool.ts";
 import {
@@ -188,6 +189,21 @@ export class FusedProgram implements DeviceProgram {
 /** Rows fewer than this, with more columns a lane than that, are cut into chunks. */
 const CHUNK_COLUMNS = 4 * WORKGROUP;
 
+/** How the rows are walked: so many lanes each, or (more than one chunk) in chunks that workgroups share. */
+interface Walk {
+  readonly lanes: number;
+  readonly chunks: number;
+}
+
+const keys = new WeakMap<FusedPlan, string>();
+
+/** Text that tells a plan's kernels from others. */
+function keyOf(plan: FusedPlan): string {
+  let key = keys.get(plan);
+  if (key === undefined) keys.set(plan, (key = digest(plan.structure.key)));
+  return key;
+}
+
 /** Chooses how to run a kernel of these sizes and strides, which may be a piece of one of `allRows`. */
 export function planSteps(plan: FusedPlan, data: FusedData, device: DeviceFigures, allRows: number): Step[] {
   const rows = product(data.outer);
@@ -197,14 +213,38 @@ export function planSteps(plan: FusedPlan, data: FusedData, device: DeviceFigure
     return [{ variant: { kind: "map" }, groups: Math.ceil(rows / WORKGROUP), figures: whole(1) }];
   }
   const lanesFirst = walksInner(plan.structure, data);
-  const chunks = chunkCount(device, allRows, cols);
-  if (plan.phases.length > 0 && chunks > 1 && allRows * 2 <= device.busyGroups) {
-    return chunkSteps(plan, rows, cols, chunks);
-  }
-  const lanes = laneCount(allRows, cols, lanesFirst, device);
+  const { lanes, chunks } = device.choices.pick<Walk>({
+    key: () => `rows ${keyOf(plan)} ${lanesFirst ? "i" : "o"} ${classOf(allRows)},${classOf(cols)}`,
+    usual: usualWalk(plan, device, allRows, cols, lanesFirst),
+    all: () => walks(plan, device, allRows, cols, lanesFirst),
+    name: (walk) => (walk.chunks > 1 ? `chunks${walk.chunks}` : `lanes${walk.lanes}`),
+  });
+  if (chunks > 1) return chunkSteps(plan, rows, cols, chunks);
   const variant: Variant = { kind: "rows", lanes, lanesFirst: lanes === 1 ? true : lanesFirst };
   const rowsPerGroup = workgroupSize(variant) / lanes;
   return [{ variant, groups: Math.ceil(rows / rowsPerGroup), figures: whole(lanes) }];
+}
+
+function usualWalk(plan: FusedPlan, device: DeviceFigures, rows: number, cols: number, lanesFirst: boolean): Walk {
+  const chunks = chunkCount(device, rows, cols);
+  if (plan.phases.length > 0 && chunks > 1 && rows * 2 <= device.busyGroups) return { lanes: WORKGROUP, chunks };
+  return { lanes: laneCount(rows, cols, lanesFirst, device), chunks: 1 };
+}
+
+/** All walks that are worth a measurement. */
+function walks(plan: FusedPlan, device: DeviceFigures, rows: number, cols: number, lanesFirst: boolean): Walk[] {
+  const usual = usualWalk(plan, device, rows, cols, lanesFirst);
+  const result = [1, 8, 32, WORKGROUP]
+    .filter((lanes) => lanes <= 2 * cols || lanes === usual.lanes)
+    // One invocation, or few, for a long row are far off where there are few rows.
+    .filter((lanes) => (cols / lanes) * 64 <= Math.max(rows, 1) * 1024 || lanes === WORKGROUP || lanes === usual.lanes)
+    .map((lanes): Walk => ({ lanes, chunks: 1 }));
+  if (plan.phases.length > 0 && cols > CHUNK_COLUMNS) {
+    const chunks = Math.max(usual.chunks, Math.min(chunkCount(device, rows, cols), Math.ceil(cols / CHUNK_COLUMNS)));
+    for (const count of new Set([Math.ceil(chunks / 2), chunks, 2 * chunks]))
+      if (count > 1 && count <= cols / WORKGROUP) result.push({ lanes: WORKGROUP, chunks: count });
+  }
+  return result;
 }
 
 /** Chunks that a row is cut into, so that there are enough workgroups. */

@@ -11,6 +11,7 @@ import {
   type RoutineStructure,
 } from "../../graph/kernel.ts";
 import { valueType } from "../../graph/builder.ts";
+import { classOf, digest } from "./choices.ts";
 import { FusedProgram, type FusedCall } from "./fused-program.ts";
 import type { Pipeline } from "./pipelines.ts";
 import { describeKernel } from "./describe.ts";
@@ -37,6 +38,22 @@ const UNITS = 2;
 const MAX_PARTS_BYTES = 2 ** 28;
 
 const SMALL: Tiling = { tm: 32, tn: 32, tk: 16, rm: 4, rn: 4 };
+/** Between the large and the medium ones, for measurements to find: twice as high or as wide. */
+const HIGH: Tiling = { tm: 128, tn: 64, tk: 8, rm: 8, rn: 4 };
+const WIDE: Tiling = { tm: 64, tn: 128, tk: 8, rm: 4, rn: 8 };
+const TILINGS = [LARGE, HIGH, WIDE, MEDIUM, SMALL] as const;
+
+/** How a product is run: its bits depend on nothing else than the parts that k is cut into. */
+interface Way {
+  readonly tiling: Tiling;
+  /** Parts of k. */
+  readonly splits: number;
+}
+
+/** Text that tells ways apart. */
+export function matmulWayName({ tiling, splits }: Way): string {
+  return `${tiling.tm}x${tiling.tn}${splits > 1 ? `/${splits}` : ""}`;
+}
 
 /** One operand: element offset, strides of rows and columns, and of the batch dimensions. */
 interface Operand {
@@ -79,12 +96,16 @@ function contiguous(sizes: readonly number[], m: number, n: number): Operand {
   return { offset: 0, row: n, column: 1, batch: sizes.map((size) => (stride /= Math.max(size, 1))) };
 }
 
+/** Whether neighbours along k lie closer together than neighbours across. */
+const isAlongK = (down: number, across: number): boolean => Math.abs(down) < Math.abs(across);
+
 export class MatmulProgram implements DeviceProgram {
   readonly structure: RoutineStructure;
   readonly inPieces = true;
   readonly #compiler: Compiler;
   readonly #device: DeviceFigures;
   readonly #rank: number;
+  #digest: string | null = null;
   readonly #pipelines = new Map<string, Pipeline>();
   readonly #reductions = new Map<string, FusedProgram>();
 
@@ -106,8 +127,9 @@ export class MatmulProgram implements DeviceProgram {
       return reduction.program.prepare(reduction.data, slabs, tag);
     }
     const most = this.#device.budget.units / UNITS;
-    if (isWhole(slabs, p.batches * p.m * p.n * p.k, most)) return this.#whole(p, slabs, tag, p);
-    const calls = this.#cut(p, slabs, most).map((piece) => this.#piece(p, piece, tag));
+    const way = this.#way(p);
+    if (isWhole(slabs, p.batches * p.m * p.n * p.k, most)) return this.#whole(p, slabs, tag, way);
+    const calls = this.#cut(p, slabs, most).map((piece) => this.#piece(p, piece, tag, way));
     return {
       pipelines: [...new Set(calls.flatMap((c) => c.pipelines))],
       record: (recorder, scratch) => {
@@ -117,13 +139,11 @@ export class MatmulProgram implements DeviceProgram {
   }
 
   /**
-   * A product of which each side lies in one buffer. The way of running, on which the bits of the result depend, is chosen as
-   * for `all`, of which this may be a piece.
+   * A product of which each side lies in one buffer. It may be a piece of another, which was asked for the way of running, on which
+   * the bits of the result depend.
    */
-  #whole(p: Product, memory: readonly Bindable[], tag: number, all: Product): PreparedCall {
-    const tiling = this.#tiling(all);
-    const splits = p.k === all.k ? this.#splits(all, tiling) : 1;
-    if (splits > 1) return this.#inParts(p, [{ p, memory, splits }], tag, all);
+  #whole(p: Product, memory: readonly Bindable[], tag: number, { tiling, splits }: Way): PreparedCall {
+    if (splits > 1) return this.#inParts(p, [{ p, memory, splits }], tag, tiling);
     const pipeline = this.#pipelineFor(p, tiling, false);
     const record = (recorder: CallRecorder): void =>
       this.#dispatch(recorder, pipeline, p, tiling, 1, bound(pipeline.shader, memory, null), tag);
@@ -135,12 +155,11 @@ export class MatmulProgram implements DeviceProgram {
     whole: Product,
     parts: readonly { readonly p: Product; readonly memory: readonly Bindable[]; readonly splits: number }[],
     tag: number,
-    all: Product,
+    tiling: Tiling,
   ): PreparedCall {
     const total = whole.batches * whole.m * whole.n;
     const lone = contiguous(whole.sizes, whole.m, whole.n);
     let done = 0;
-    const tiling = this.#tiling(all);
     const steps = parts.map(({ p, memory, splits }) => {
       const step = { p: { ...p, out: { ...lone, offset: done * total } }, memory, splits };
       done += splits;
@@ -217,7 +236,7 @@ export class MatmulProgram implements DeviceProgram {
     });
   }
 
-  #piece(p: Product, piece: OuterPiece, tag: number): PreparedCall {
+  #piece(p: Product, piece: OuterPiece, tag: number, way: Way): PreparedCall {
     const sizes = piece.sizes.slice(0, this.#rank);
     const [m, n] = piece.sizes.slice(this.#rank) as [number, number];
     const products = piece.inner.map((inner) => ({
@@ -227,8 +246,8 @@ export class MatmulProgram implements DeviceProgram {
     }));
     const [first] = products as [(typeof products)[number]];
     return products.length === 1
-      ? this.#whole(first.p, first.memory, tag, p)
-      : this.#inParts(first.p, products, tag, p);
+      ? this.#whole(first.p, first.memory, tag, way)
+      : this.#inParts(first.p, products, tag, way.tiling);
   }
 
   #part(p: Product, sizes: readonly number[], m: number, n: number, inner: InnerPiece): Product {
@@ -245,7 +264,20 @@ export class MatmulProgram implements DeviceProgram {
     };
   }
 
-  /** The largest tiles that make enough workgroups. */
+  /** By what was measured, or else the largest tiles that make enough workgroups. */
+  #way(p: Product): Way {
+    const tiling = this.#tiling(p);
+    return this.#device.choices.pick({
+      key: () => {
+        const sizes = [p.m, p.n, p.k, p.batches].map(classOf).join(",");
+        return `matmul ${(this.#digest ??= digest(this.structure.key))} ${this.#layout(p)} ${sizes}`;
+      },
+      usual: { tiling, splits: this.#splits(p, tiling) },
+      all: () => this.#ways(p),
+      name: matmulWayName,
+    });
+  }
+
   #tiling(p: Product): Tiling {
     if (this.#device.isSoftware) return SMALL;
     for (const tiling of [LARGE, MEDIUM]) {
@@ -259,16 +291,34 @@ export class MatmulProgram implements DeviceProgram {
   #splits(p: Product, tiling: Tiling): number {
     const groups = Math.ceil(p.m / tiling.tm) * Math.ceil(p.n / tiling.tn) * p.batches;
     const wanted = Math.floor(this.#device.busyGroups / groups);
+    return Math.max(1, Math.min(wanted, this.#mostSplits(p, tiling)));
+  }
+
+  #mostSplits(p: Product, tiling: Tiling): number {
     const most = Math.floor(p.k / (tiling.tk * 16));
     const room = Math.floor(Math.min(2 ** 26, this.#device.segmentBytes) / (4 * p.batches * p.m * p.n));
-    return Math.max(1, Math.min(wanted, most, room, 64));
+    return Math.max(1, Math.min(most, room, 64));
+  }
+
+  /** All ways that are worth a measurement: tiles that are not mostly empty, and cuts of k around the usual one. */
+  #ways(p: Product): Way[] {
+    const usual = this.#tiling(p);
+    const fits = (t: Tiling): boolean => t === usual || t === SMALL || (p.m > t.tm / 2 && p.n > t.tn / 2);
+    return TILINGS.filter(fits).flatMap((tiling) => {
+      const splits = this.#splits(p, tiling);
+      const most = this.#mostSplits(p, tiling);
+      const counts = new Set([1, Math.ceil(splits / 2), splits, Math.min(2 * splits, most)]);
+      return [...counts].map((count) => ({ tiling, splits: count }));
+    });
   }
 
   /** Each side is read along the direction in which its elements are neighbours. */
   #pipelineFor(p: Product, tiling: Tiling, parts: boolean): Pipeline {
-    const aAlongK = Math.abs(p.a.column) < Math.abs(p.a.row);
-    const bAlongK = Math.abs(p.b.row) < Math.abs(p.b.column);
-    return this.#pipeline(tiling, aAlongK, bAlongK, parts);
+    return this.#pipeline(tiling, isAlongK(p.a.column, p.a.row), isAlongK(p.b.row, p.b.column), parts);
+  }
+
+  #layout(p: Product): string {
+    return (isAlongK(p.a.column, p.a.row) ? "k" : "m") + (isAlongK(p.b.row, p.b.column) ? "k" : "n");
   }
 
   #pipeline(tiling: Tiling, aAlongK: boolean, bAlongK: boolean, parts: boolean): Pipeline {

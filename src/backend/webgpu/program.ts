@@ -3,6 +3,7 @@
 import type { KernelData, KernelStructure } from "../../graph/kernel.ts";
 import type { Program } from "../backend.ts";
 import type { WorkBudget } from "./budget.ts";
+import type { Choices } from "./choices.ts";
 import type { Pipeline } from "./pipelines.ts";
 import type { Bindable, Slab } from "./pool.ts";
 import type { Shader, WordWriter } from "./shader.ts";
@@ -21,6 +22,8 @@ export interface DeviceFigures {
   readonly maxBindings: number;
   /** Most work of one dispatch, as far as it can be cut. */
   readonly budget: WorkBudget;
+  /** What was measured about ways of running calls. */
+  readonly choices: Choices;
 }
 
 /** Records the dispatches of a call. */

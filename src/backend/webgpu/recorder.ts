@@ -47,6 +47,9 @@ export class Recorder implements WordWriter {
   #pass: GPUComputePassEncoder | null = null;
   #kernels: string[] = [];
   #work = 0;
+  /** Where the passes that are begun now write when they start and end. */
+  #stamps: GPUQuerySet | null = null;
+  #isStamped = false;
   readonly #groups = new Map<string, GPUBindGroup>();
   readonly #groupsOfMemory = new Map<number, Set<string>>();
   readonly #paramGroups = new Map<string, GPUBindGroup>();
@@ -131,6 +134,19 @@ export class Recorder implements WordWriter {
     this.#open().clearBuffer(buffer);
   }
 
+  /** Submits what `record` records, by itself; the start of its first pass and the end of its last go to queries 0 and 1 of the set. */
+  stamped(queries: GPUQuerySet, record: () => void): void {
+    this.flush();
+    this.#stamps = queries;
+    this.#isStamped = false;
+    try {
+      record();
+    } finally {
+      this.flush();
+      this.#stamps = null;
+    }
+  }
+
   /** Submits what was recorded, if anything. */
   flush(): void {
     if (this.#encoder === null) return;
@@ -171,8 +187,19 @@ export class Recorder implements WordWriter {
   }
 
   #computePass(): GPUComputePassEncoder {
-    this.#pass ??= this.#open().beginComputePass();
+    this.#pass ??= this.#open().beginComputePass(this.#passDescriptor());
     return this.#pass;
+  }
+
+  #passDescriptor(): GPUComputePassDescriptor | undefined {
+    const querySet = this.#stamps;
+    if (querySet === null) return undefined;
+    const isFirst = !this.#isStamped;
+    this.#isStamped = true;
+    const timestampWrites = isFirst
+      ? { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 }
+      : { querySet, endOfPassWriteIndex: 1 };
+    return { timestampWrites };
   }
 
   #endPass(): void {

@@ -2,6 +2,7 @@
 
 import { valueType } from "../../graph/builder.ts";
 import type { BufferSlot, KernelData, RoutineData, RoutineStructure, ValueType } from "../../graph/kernel.ts";
+import { isDeterministic } from "../determinism.ts";
 import { describeKernel } from "./describe.ts";
 import { literal, loadElement, reducer, storeElement, wgslType } from "./express.ts";
 import type { Pipeline } from "./pipelines.ts";
@@ -54,7 +55,7 @@ export class ScatterProgram implements DeviceProgram {
   readonly inPieces = true;
   readonly #compiler: Compiler;
   readonly #device: DeviceFigures;
-  #pipeline: Pipeline | null = null;
+  readonly #pipelines = new Map<string, Pipeline>();
 
   constructor(structure: RoutineStructure, compiler: Compiler, device: DeviceFigures) {
     this.structure = structure;
@@ -63,12 +64,23 @@ export class ScatterProgram implements DeviceProgram {
   }
 
   warm(): void {
-    this.#compile();
+    this.#compile(this.#isOrdered());
   }
 
-  #compile(): Pipeline {
-    this.#pipeline ??= this.#compiler.pipeline(this.structure.key, () => renderScatter(this.structure));
-    return this.#pipeline;
+  /** Whether entries that fall on one place combine in order. If not, any of them may stay. */
+  #isOrdered(): boolean {
+    const { mode, source } = this.structure.attrs;
+    return mode !== "set" || (isDeterministic() && source !== "scalar");
+  }
+
+  #compile(ordered: boolean): Pipeline {
+    const key = `${this.structure.key}${ordered ? "|ordered" : ""}`;
+    let pipeline = this.#pipelines.get(key);
+    if (pipeline === undefined) {
+      pipeline = this.#compiler.pipeline(key, () => renderScatter(key, this.structure, ordered));
+      this.#pipelines.set(key, pipeline);
+    }
+    return pipeline;
   }
 
   prepare(data: KernelData, slabs: readonly Slab[], tag: number): PreparedCall {
@@ -84,7 +96,8 @@ export class ScatterProgram implements DeviceProgram {
     if (this.structure.attrs["source"] !== "scalar") sides.push(operand());
     const length = sizes[dim]!;
     const lineSizes = without(sizes, dim);
-    const pipeline = this.#compile();
+    const ordered = this.#isOrdered();
+    const pipeline = this.#compile(ordered);
     const usual: ScatterPiece = {
       lineSizes,
       entries: length,
@@ -94,14 +107,13 @@ export class ScatterProgram implements DeviceProgram {
       memory: slabs,
     };
     const most = maxVolume(this.#device.budget, SCATTER_UNITS);
-    const isSet = this.structure.attrs["mode"] === "set";
-    const each = product(lineSizes) * length * (isSet ? 1 : extent);
-    const pieces = isWhole(slabs, each, most) ? [usual] : this.#cut(usual, dim, slabs, most * (isSet ? extent : 1));
+    const each = product(lineSizes) * length * (ordered ? extent : 1);
+    const pieces = isWhole(slabs, each, most) ? [usual] : this.#cut(usual, dim, slabs, most * (ordered ? 1 : extent));
     const record = (recorder: CallRecorder): void => {
       for (const piece of pieces) {
         const lines = product(piece.lineSizes);
         const grid = foldGrid(
-          Math.ceil((lines * (isSet ? piece.entries : piece.places)) / WORKGROUP),
+          Math.ceil((lines * (ordered ? piece.places : piece.entries)) / WORKGROUP),
           this.#device.maxGroupsPerDimension,
         );
         const words = (w: WordWriter): void => {
@@ -123,7 +135,7 @@ export class ScatterProgram implements DeviceProgram {
             else w.i32(scalars[0]!);
           }
         };
-        const work = lines * piece.entries * (isSet ? 1 : piece.places) * SCATTER_UNITS;
+        const work = lines * piece.entries * (ordered ? piece.places : 1) * SCATTER_UNITS;
         recorder.dispatch(pipeline, bound(pipeline.shader, piece.memory, null), grid, tag, words, work);
       }
     };
@@ -179,8 +191,8 @@ interface ScatterPiece {
   readonly memory: readonly Bindable[];
 }
 
-/** Renders a scatter; the shader's outputs are whole lines along the scattered dimension. */
-export function renderScatter(structure: RoutineStructure): Shader {
+/** Renders a scatter, `ordered` where entries that fall on one place combine in order. */
+export function renderScatter(key: string, structure: RoutineStructure, ordered: boolean): Shader {
   const [out, index, source] = structure.buffers as [BufferSlot, BufferSlot, BufferSlot | undefined];
   const mode = structure.attrs["mode"] as "set" | "add" | "prod" | "max" | "min";
   const rank = (structure.attrs["rank"] as number) - 1;
@@ -201,7 +213,7 @@ export function renderScatter(structure: RoutineStructure): Shader {
   }
   const offsets = walk(rank, "line", operands);
   const indexElement = loadElement(index, "index_buffer[index_at + entry * params.index_step]");
-  if (mode === "set") {
+  if (!ordered) {
     const code = fillFrame(SHADERS.scatter_set, {
       size: WORKGROUP,
       index: indexElement,
@@ -210,9 +222,9 @@ export function renderScatter(structure: RoutineStructure): Shader {
       offsets,
       store: storeElement(out, value),
     });
-    return text.finish(structure.key, code, true);
+    return text.finish(key, code, true);
   }
-  const combine = reducer(mode === "add" ? "sum" : mode, type).combine("value", value);
+  const combine = mode === "set" ? value : reducer(mode === "add" ? "sum" : mode, type).combine("value", value);
   const code = fillFrame(SHADERS.scatter, {
     size: WORKGROUP,
     index: indexElement,
@@ -223,7 +235,7 @@ export function renderScatter(structure: RoutineStructure): Shader {
     combine,
     store: storeElement(out, "value"),
   });
-  return text.finish(structure.key, code, true);
+  return text.finish(key, code, true);
 }
 
 /** Rows from which on each is scanned by one invocation, and the length up to which one always is. */
