@@ -12,6 +12,8 @@ import { Multiplier, productsOf } from "./matmul.ts";
 import { renderKernel, renderPieces, type Features, type WasmKernel } from "./fused.ts";
 import { CONTROL, JOB_HEADER, KIND, type Entries } from "./tasks.ts";
 import { combineStates, stateValue, type Reduction } from "./reduce.ts";
+import { Scanner } from "./scan.ts";
+import type { ScanKind } from "./scan-code.ts";
 import { Sorter } from "./sort.ts";
 import { unitOf, type Walk } from "./space.ts";
 
@@ -111,6 +113,7 @@ export class WasmEngine {
   readonly #multiplier: Multiplier;
   readonly #convolver: Convolver;
   readonly #sorter: Sorter;
+  readonly #scanner: Scanner;
 
   constructor(heap: WasmHeap, pool: ThreadPool, relaxed: boolean) {
     this.heap = heap;
@@ -119,6 +122,7 @@ export class WasmEngine {
     this.#multiplier = new Multiplier(heap, pool, this.features);
     this.#convolver = new Convolver(heap, pool, this.features);
     this.#sorter = new Sorter(heap, pool, this.features);
+    this.#scanner = new Scanner(heap, pool, this.features);
   }
 
   /**
@@ -176,6 +180,7 @@ export class WasmEngine {
     if (s.name === "conv" && (dtype === "float32" || dtype === "float64"))
       return this.#convolver.run(dtype, rank, data.ints, buffers);
     if (s.name === "sort") return this.#sorter.run(dtype, s.attrs["order"] === "descending", rank, data.ints, buffers);
+    if (s.name === "scan") return this.#scanner.run(dtype, s.attrs["kind"] as ScanKind, rank, data.ints, buffers);
     if (s.name !== "matmul") return false;
     return this.#product(rank, dtype, data, buffers);
   }

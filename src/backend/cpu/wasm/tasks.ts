@@ -56,6 +56,9 @@ export const JOB_HEADER = 4;
  *
  * - sort: positions of the elements of rows in order. [first element, bytes from one to the next, length, positions wanted, out, -1 if descending,
  *   rank, rows, rows a task, scratch, bytes of scratch a thread, records, bytes of a record, of counters and of records, sizes, strides]
+ * - scan: rows, or blocks of neighbouring rows. [first element, bytes from one to the next, first result, bytes from one to the next, length,
+ *   neighbours, neighbours a task, blocks of them, rank, rows, rows a task, scratch, bytes of scratch a thread, bytes of an element, sizes,
+ *   strides, strides of results]
  */
 export const KIND = {
   run: 0,
@@ -69,6 +72,7 @@ export const KIND = {
   sums: 8,
   direct: 9,
   sort: 10,
+  scan: 11,
 } as const;
 
 /** Runs task `t` of the job whose own words start at `at`; `heap` is all of the memory, `thread` numbers who runs it. */
@@ -220,6 +224,26 @@ export function runTask(kind: number, heap: Int32Array, at: number, entries: Ent
         from = entries["order"]!(from, from === records ? other : records, count, counters) as number;
       }
       entries["place"]!(from, wanted, w(4) + 4 * row * wanted);
+    }
+  } else if (kind === 11) {
+    const [width, blocks, rank] = [w(5), w(7), w(8)];
+    const start = Math.floor(t / blocks) * w(10);
+    const first = (t % blocks) * w(6);
+    const end = Math.min(start + w(10), w(9));
+    for (let row = start; row < end; row++) {
+      let source = w(0) + first * w(13);
+      let out = w(2) + first * w(13);
+      for (let d = rank - 1, rest = row; d >= 0; d--) {
+        const coordinate = rest % w(14 + d);
+        source += coordinate * w(14 + rank + d);
+        out += coordinate * w(14 + 2 * rank + d);
+        rest = Math.floor(rest / w(14 + d));
+      }
+      if (width === 1) entries["row"]!(source, w(1), out, w(3), w(4));
+      else {
+        const scratch = w(11) + thread * w(12);
+        entries["across"]!(source, w(1), out, w(3), w(4), Math.min(w(6), width - first), scratch);
+      }
     }
   } else {
     const list = (w(0) >>> 2) + 3 * t;
