@@ -49,9 +49,42 @@ export class DeviceLostError extends DeviceError {
   }
 }
 
-/** The device could not give the memory asked for, even after the pool was trimmed. */
+/** What was asked of a device that had no memory for it; bytes. */
+export interface MemoryAsked {
+  /** Bytes that were asked for. */
+  readonly asked: number;
+  /** Bytes in use then. */
+  readonly live: number;
+  /** Bytes of free memory kept for reuse then. */
+  readonly pooled: number;
+}
+
+/**
+ * The device could not give the memory asked for, even after the pool was trimmed and everything that can be computed again was given up. What was
+ * computed before stays; the same can be asked for again once there is memory.
+ */
 export class OutOfMemoryError extends DeviceError {
   override name = "OutOfMemoryError";
+  /** What needed the memory; null if that is not known. */
+  readonly operation: string | null;
+  /** Bytes that were asked for. */
+  readonly bytesAsked: number;
+  /** Bytes of device memory in use then. */
+  readonly bytesLive: number;
+  /** Bytes of free device memory kept for reuse then. */
+  readonly bytesPooled: number;
+
+  /** `where` is a device; `note` says more. */
+  constructor(operation: string | null, where: string, { asked, live, pooled }: MemoryAsked, note = "") {
+    super(
+      `${operation === null ? "" : `${operation}: `}out of memory on the ${where}: ${asked} bytes were asked for, ${live} are live and ` +
+        `${pooled} pooled${note}. Use smaller tensors or batches, or let go of tensors that you hold (dispose() or tg.scope()).`,
+    );
+    this.operation = operation;
+    this.bytesAsked = asked;
+    this.bytesLive = live;
+    this.bytesPooled = pooled;
+  }
 }
 
 /** A value that was given up: disposed by hand, or overwritten together with what it could be recomputed from. */

@@ -166,8 +166,10 @@ export function currentDevice(): DeviceInfo {
 export async function synchronize(): Promise<void> {
   const waiting = activeBackends().map((backend) => {
     try {
-      flushRecorded(backend);
-      return backend.synchronize();
+      const problem = flushRecorded(backend);
+      return backend.synchronize().then(() => {
+        if (problem !== null) throw problem;
+      });
     } catch (error) {
       return Promise.reject(error instanceof Error ? error : new Error(String(error)));
     }

@@ -55,12 +55,17 @@ export interface BackendMemory {
   readonly peakBytes: number;
 }
 
+/** What memory is for, in errors; written out only when there is one. */
+export type Label = string | (() => string);
+
 /** Bounds that the scheduler keeps to. */
 export interface BackendLimits {
   /** Storage buffers that one kernel may bind (the status word not counted). */
   readonly buffersPerKernel: number;
   /** Most bytes of one tensor (which may lie in several buffers of the device). */
   readonly maxBufferBytes: number;
+  /** Most elements of an intermediate value that is computed on the way, without ever being in memory: more would take too long. */
+  readonly maxElements: number;
   /**
    * Whether a kernel may both reduce over `inner` elements and write full values for `outer` rows: a device that gives a row to
    * one workgroup says no where that leaves it idle.
@@ -98,7 +103,7 @@ export interface Backend {
    * get more than it asked for, where that is at hand. Throws `OutOfMemoryError`, or,
    * where a device finds out later that it has no memory, everything rejects that reads a value which depends on this one.
    */
-  allocate(bytes: number, label?: string | null, use?: "kept" | "temporary"): DeviceBuffer;
+  allocate(bytes: number, label?: Label | null, use?: "kept" | "temporary"): DeviceBuffer;
   /** Gives memory back. Work submitted before still sees its content; the memory is reused only behind it. */
   release(buffer: DeviceBuffer): void;
   /** Queues a transfer of host elements (layout of `dtype`) to the start of a buffer; `data` may be changed afterwards. */
@@ -135,8 +140,8 @@ export interface Backend {
   listenForChoices?(): (measures: boolean) => Promise<void>;
   /** Resolves with the error when the device goes away without `destroy()` having been called, on devices that can. */
   readonly lost?: Promise<DeviceLostError>;
-  /** Why the value of a buffer is not there, as far as it is known by now, on devices that find out late. */
-  faultOf?(buffer: DeviceBuffer): Error | null;
+  /** Why the value of a buffer (or of some of its elements) is not there, as far as it is known by now, on devices that find out late. */
+  faultOf?(buffer: DeviceBuffer, part?: Omit<ReadRequest, "buffer"> | null): Error | null;
 
   memory(): BackendMemory;
   resetPeakMemory(): void;

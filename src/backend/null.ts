@@ -47,6 +47,7 @@ export class NullBackend implements Backend {
     this.limits = {
       buffersPerKernel: options.buffersPerKernel ?? 8,
       maxBufferBytes: 2 ** 40,
+      maxElements: 2 ** 50,
       fusesRows: options.fusesRows ?? ((outer, inner) => !(outer < 32 && inner > 16384)),
       fusesAttention: (width) => width <= 128,
     };

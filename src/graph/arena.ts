@@ -24,6 +24,9 @@ export function blockOf(bytes: number): LiveValue {
   return { bytes, shape: [bytes], dtype: "uint8", operation: "arena", owner: "unused", ...none };
 }
 
+/** No elements of a block: what is wrong with them is wrong with all of it. */
+const NO_PART = { dtype: "uint8", offset: 0, count: 0 } as const;
+
 /** A place in the arena. */
 export interface Slot {
   readonly block: Block;
@@ -52,7 +55,9 @@ export class Arena {
   /** A free slot. */
   take(node: Node, bytes: number): Slot {
     if (bytes > ARENA_BYTES) throw new RangeError(`${bytes} bytes do not fit into a slot of ${ARENA_BYTES}`);
-    let block = this.#blocks.findLast(({ free }) => free.length > 0);
+    let block = this.#blocks.findLast(
+      ({ free, buffer }) => free.length > 0 && (this.#backend.faultOf?.(buffer, NO_PART) ?? null) === null,
+    );
     if (block === undefined) {
       const slots = Math.min(FIRST_SLOTS * 2 ** this.#blocks.length, MOST_SLOTS);
       const buffer = this.#backend.allocate(slots * ARENA_BYTES);

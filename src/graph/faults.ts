@@ -17,7 +17,9 @@ export const GIVEN_UP = "was given up to make room";
 
 /** Why `target` cannot be had: it is, or is computed from, `gone`. */
 export function storyOf(target: Node, gone: Node): string {
-  const why = gone.lost ?? GIVEN_UP;
+  const before =
+    target.fault === null ? "" : `, and before that there was no memory to write it out (${target.fault.message})`;
+  const why = (gone.lost ?? GIVEN_UP) + before;
   if (target === gone) return `it ${why}`;
   const source =
     gone.role === "parameter" ? `${describeNode(gone)} (parameters as they were then)` : describeNode(gone);

@@ -174,6 +174,8 @@ export class Node {
   visit = 0;
   /** Why the value is gone, if it is. */
   lost: string | null = null;
+  /** Why it could not be computed when that was tried last: it is tried again only when it is asked for. */
+  fault: Error | null = null;
   /** The user's line that recorded it, in debug mode. */
   readonly site: string | null = siteInDebugMode();
   /** What the storage that it was written for is to the user. */
@@ -228,6 +230,14 @@ export class Node {
     for (const arg of this.tables) if (arg.node !== null) arg.node.uses--;
     this.args = [];
     this.tables = [];
+  }
+
+  /** Undoes `settle()`, for a value that turned out not to have been written. */
+  unsettle(args: readonly Arg[], tables: readonly Arg[]): void {
+    this.settled = false;
+    this.args = args;
+    this.tables = tables;
+    for (const list of [args, tables]) for (const { node } of list) if (node !== null) node.uses++;
   }
 }
 

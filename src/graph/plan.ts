@@ -3,7 +3,7 @@
 import type { Backend, Call, DeviceBuffer, Program } from "../backend/backend.ts";
 import { fromHalf } from "../dtype.ts";
 import type { KernelData } from "./kernel.ts";
-import type { Node } from "./node.ts";
+import { describeNode, type Node } from "./node.ts";
 import { schedule } from "./schedule.ts";
 import type { Streams } from "./streams.ts";
 
@@ -32,6 +32,8 @@ type Place = { readonly kind: "leaf"; readonly node: number } | { readonly kind:
 /** A piece of memory of a run. What is kept may begin in memory that temporaries have used before. */
 interface PlannedSlot {
   readonly bytes: number;
+  /** Position of the first node whose value it holds. */
+  readonly node: number;
   isKept: boolean;
 }
 
@@ -108,10 +110,14 @@ export function makePlan(graph: Graph, targets: ReadonlySet<Node>, backend: Back
       if (position.get(root)! >= graph.pending) {
         known = { kind: "leaf", node: position.get(root)! };
         inputs.add(position.get(root)!);
-      } else known = { kind: "slot", index: keptRoots.has(root) ? takeKept(bytes) : takeTemporary(bytes) };
+      } else known = { kind: "slot", index: takeSlot(position.get(root)!, bytes, keptRoots.has(root)) };
       placeOfRoot.set(root, known);
     }
     places.set(position.get(node)!, known);
+  };
+  const takeSlot = (node: number, bytes: number, isKept: boolean): number => {
+    const free = isKept ? takeKept(bytes) : takeTemporary(bytes);
+    return free >= 0 ? free : slots.push({ bytes, node, isKept }) - 1;
   };
   const takeTemporary = (bytes: number): number => {
     let best = -1;
@@ -119,15 +125,14 @@ export function makePlan(graph: Graph, targets: ReadonlySet<Node>, backend: Back
       const size = slots[index]!.bytes;
       if (size >= bytes && size <= 2 * bytes + 256 && (best < 0 || size < slots[best]!.bytes)) best = index;
     }
-    if (best < 0) return slots.push({ bytes, isKept: false }) - 1;
-    free.splice(free.indexOf(best), 1);
+    if (best >= 0) free.splice(free.indexOf(best), 1);
     return best;
   };
   // What outlives the run takes no more than it needs.
   const takeKept = (bytes: number): number => {
     const size = backend.allocationBytes(bytes);
     const at = free.findIndex((i) => slots[i]!.bytes >= bytes && backend.allocationBytes(slots[i]!.bytes) === size);
-    if (at < 0) return slots.push({ bytes, isKept: true }) - 1;
+    if (at < 0) return -1;
     const [index] = free.splice(at, 1);
     slots[index!]!.isKept = true;
     return index!;
@@ -225,8 +230,8 @@ export function runPlan(plan: Plan, graph: Graph, backend: Backend, host: PlanHo
     for (const buffer of [...slots, ...streamed]) backend.release(buffer);
   };
   try {
-    for (const { bytes, isKept } of plan.slots)
-      slots.push(backend.allocate(bytes, null, isKept ? "kept" : "temporary"));
+    for (const { bytes, node, isKept } of plan.slots)
+      slots.push(backend.allocate(bytes, () => describeNode(nodes[node]!), isKept ? "kept" : "temporary"));
     if (streams !== null) for (const bytes of streams.slots) streamed.push(backend.allocate(bytes, null, "temporary"));
   } catch (error) {
     giveBack();

@@ -18,6 +18,7 @@ import { GIVEN_UP, lossReason } from "./faults.ts";
 import { figuresOf, type LiveValue } from "./figures.ts";
 import type { Node } from "./node.ts";
 import { NodeList } from "./node-list.ts";
+import { faultOf } from "./retry.ts";
 
 /** Memory that caches may fill beyond what the program needed at its highest point. */
 const SLACK = 1.05;
@@ -219,7 +220,12 @@ export class Residency {
 
   /** Values that the next read should bring to the host besides what it was asked for. */
   toSpill(): Node[] {
-    return [...this.#overdue(new Set(), this.#required * SLACK), ...this.#arena.nodes()];
+    return [...this.#overdue(new Set(), this.#required * SLACK), ...this.#arena.nodes()].filter(isSound);
+  }
+
+  /** All values that could move to the host to make room. */
+  spillable(pinned: ReadonlySet<Node>): Node[] {
+    return [...this.#held].filter((node) => !pinned.has(node) && isSound(node));
   }
 
   /** Takes the host's copy of a value, and frees its device memory. */
@@ -236,11 +242,16 @@ export class Residency {
   }
 
   /**
-   * In a synchronous loop, with nothing else left: loses the oldest held values, to be read as a `DisposedError`.
+   * With nothing else left: moves held values to the host, or, in a synchronous loop on a device that cannot be read at once, loses
+   * them, to be read as a `DisposedError`.
    */
   dropHeld(pinned: ReadonlySet<Node>): void {
     for (const node of this.#held)
       if (!pinned.has(node)) {
+        if (this.#backend.readSync !== undefined) {
+          this.#moveToHost(node);
+          continue;
+        }
         node.settled = true;
         this.release(
           node,
@@ -307,6 +318,11 @@ export class Residency {
   }
 }
 
+/** True if nothing is known to be wrong with the value. */
+function isSound(node: Node): boolean {
+  return faultOf(node) === null;
+}
+
 /**
  * True if a value could be computed again from what is there. `known` holds values for which that is true, and takes those found on the
  * way: giving up memory of what can be computed again leaves it true.
@@ -320,7 +336,11 @@ export function canRecompute(node: Node, known = new Set<Node>()): boolean {
     if (next.op.kind === "leaf" && next.transferFrom === null) return false;
     for (const list of [next.args, next.tables])
       for (const { node: source } of list) {
-        if (source === null || !source.pending || known.has(source) || seen.has(source)) continue;
+        if (source === null || known.has(source) || seen.has(source)) continue;
+        if (!source.pending) {
+          if (source.host === null && faultOf(source) !== null) return false;
+          continue;
+        }
         seen.add(source);
         found.push(source);
       }

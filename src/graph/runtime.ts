@@ -10,8 +10,10 @@ import { describeNode, lastNodeId, Learned, LEAF, Node } from "./node.ts";
 import { keepTraced, tracedError } from "./trace.ts";
 import { collect, makePlan, runPlan, type Graph, type Plan, type PlanHost } from "./plan.ts";
 import { canRecompute, Residency } from "./residency.ts";
+import { faultOf, isShort, Recipes } from "./retry.ts";
 import { signature } from "./signature.ts";
 import { streamsOf, type Streams } from "./streams.ts";
+import { numel } from "./view.ts";
 
 /** Nodes recorded after which what nothing else reads is realised, as far as it was recorded before the last realisation. */
 const MAX_PENDING = 4000;
@@ -31,6 +33,8 @@ interface DeviceState {
   readonly plans: Map<string, Plan>;
   /** What plans learned, by their signature. */
   readonly learned: Map<string, Learned>;
+  /** What the values of the last realisations were computed from. */
+  readonly recipes: Recipes;
   /** Recorded and perhaps still pending. */
   recorded: Node[];
   /** Values asked to be written out with the next realisation. */
@@ -57,6 +61,7 @@ function stateOf(backend: Backend): DeviceState {
       residency: new Residency(backend),
       plans: new Map(),
       learned: new Map(),
+      recipes: new Recipes(),
       recorded: [],
       requested: [],
       fresh: 0,
@@ -125,7 +130,7 @@ function toDevice(node: Node): DeviceBuffer {
     residency.own(node, buffer);
     return buffer;
   }
-  const buffer = node.backend.allocate(node.backend.bytesFor(node.dtype, node.numel));
+  const buffer = node.backend.allocate(node.backend.bytesFor(node.dtype, node.numel), () => describeNode(node));
   if (node.numel > 0) node.backend.upload(buffer, node.dtype, node.host!);
   residency.own(node, buffer);
   return buffer;
@@ -153,16 +158,34 @@ export function recordNode(node: Node): Node {
   return node;
 }
 
-/** Realises what was recorded on a device, is held by a tensor and is read by no other recorded node. */
-export function flushRecorded(backend: Backend): void {
+/**
+ * Realises what was recorded on a device, is held by a tensor and is read by no other recorded node. Values that there is no memory for do not keep the
+ * others from being written; gives the error of the first of them, which a read of it throws again.
+ */
+export function flushRecorded(backend: Backend): OutOfMemoryError | null {
   const state = stateOf(backend);
   const { recorded, requested } = state;
   state.recorded = [];
   const known = new Set<Node>();
   const wanted = [...requested, ...recorded.filter(isOpen)].filter(
-    (n) => n.pending && canRecompute(n, known) && !needsWaiting([n]),
+    (n) => n.pending && n.fault === null && canRecompute(n, known) && !needsWaiting([n]),
   );
-  if (wanted.length > 0) realize(wanted);
+  if (wanted.length === 0) return null;
+  const problem = tryToRealize(wanted);
+  if (problem === null || wanted.length === 1) return problem;
+  for (const node of wanted) if (node.pending) tryToRealize([node]);
+  return problem;
+}
+
+/** Realises, and gives the error if there is no memory for it. */
+function tryToRealize(targets: readonly Node[]): OutOfMemoryError | null {
+  try {
+    realize(targets);
+    return null;
+  } catch (error) {
+    if (error instanceof OutOfMemoryError) return error;
+    throw error;
+  }
 }
 
 /** True if nothing that was recorded reads the value, while a tensor may. What is made of nothing (constants, random numbers) can be had at any time. */
@@ -251,9 +274,10 @@ export function realize(
       );
     arrive(transfer, readNodesSync([{ node: from, offset: 0, count: from.numel }])[0]!);
   }
-  const set = new Set(wanted.filter((t) => t.pending));
-  const graph = collect([...set]);
+  const asked = wanted.filter((t) => t.pending);
+  const graph = collectSound(state, asked);
   if (graph.pending === 0) return;
+  const set = new Set(asked);
   for (const node of graph.nodes.slice(0, graph.pending)) {
     if (node.lost !== null || node.settled || node.op.kind === "leaf") {
       const target = wanted.find((t) => goneOf(t) !== null) ?? node;
@@ -269,7 +293,18 @@ export function realize(
   }
   // Of what is asked for together, values that are there already stay.
   const pinned = new Set([...graph.nodes.slice(graph.pending), ...targets.filter((t) => !t.pending)]);
-  runInRoom(state, plan, graph, set, pinned);
+  try {
+    runInRoom(state, plan, graph, set, pinned);
+  } catch (error) {
+    if (!(error instanceof OutOfMemoryError)) throw error;
+    // What is written out along with what was asked for must not keep it from being had.
+    const less = new Set(targets.filter((t) => t.pending));
+    const isLess = less.size < set.size;
+    for (const node of set) if (!isLess || !less.has(node)) node.fault = error;
+    if (!isLess) throw error;
+    realize([...less], keep, isInternal);
+    return;
+  }
   realisations.count++;
   state.recorded = state.recorded.filter(isOpen);
   state.fresh = state.recorded.length;
@@ -278,13 +313,25 @@ export function realize(
   afterRun(state, graph, set, keep);
 }
 
+/** Collects what targets need. What turned out not to be there, for lack of memory, is to be computed again, or an error that says so. */
+function collectSound(state: DeviceState, targets: readonly Node[]): Graph {
+  const graph = collect(targets);
+  const missing = graph.nodes.slice(graph.pending).filter(isShort);
+  if (missing.length === 0) return graph;
+  state.recipes.mend(missing, state.residency);
+  const again = collect(targets);
+  const gone = again.nodes.slice(again.pending).find(isShort);
+  if (gone !== undefined) throw faultOf(gone)!;
+  return again;
+}
+
 /** Values asked for by `retain()` are written out along with others. */
 function takeRequested(state: DeviceState, wanted: Node[]): void {
   const { requested } = state;
   if (requested.length === 0) return;
   state.requested = [];
   for (const node of requested) {
-    if (!node.pending || node.holds === 0 || !canRecompute(node)) continue;
+    if (!node.pending || node.holds === 0 || node.fault !== null || !canRecompute(node)) continue;
     if (needsWaiting([node])) state.requested.push(node);
     else wanted.push(node);
   }
@@ -302,11 +349,15 @@ function extendTargets(state: DeviceState, graph: Graph, targets: Set<Node>): st
     node.origin!.entry.want(node.origin!.position);
     targets.add(node);
   }
-  if (learned !== undefined) for (const position of learned.positions) targets.add(graph.nodes[position]!);
+  if (learned !== undefined)
+    for (const position of learned.positions) {
+      const node = graph.nodes[position]!;
+      if (node.fault === null) targets.add(node);
+    }
   // What is carried on is written out when it is computed: soon it could not be computed again.
   for (let i = 0; i < graph.pending; i++) {
     const node = graph.nodes[i]!;
-    if (node.carried && node.owners > 0) targets.add(node);
+    if (node.carried && node.owners > 0 && node.fault === null) targets.add(node);
   }
   const own = learned ?? new Learned();
   if (learned === undefined) {
@@ -347,7 +398,8 @@ function neededAgain(graph: Graph): Node[] {
       for (const arg of node.tables) if (arg.node !== null) readByNew.add(arg.node);
     }
   for (const node of pending)
-    if (node.runs > 0 && node.origin !== null && readByNew.has(node) && isWorthKeeping(node)) result.push(node);
+    if (node.runs > 0 && node.fault === null && node.origin !== null && readByNew.has(node) && isWorthKeeping(node))
+      result.push(node);
   return result;
 }
 
@@ -366,6 +418,8 @@ function runInRoom(
 ): void {
   const { residency } = state;
   const { backend } = graph.nodes[0]!;
+  checkSizes(plan, graph, backend);
+  checkWork(graph, backend);
   retireOlder(residency, targets, pinned);
   const streams = streamsOf(plan, graph, backend);
   const need = bytesOf(plan, graph, backend, streams);
@@ -381,15 +435,35 @@ function runInRoom(
       return;
     } catch (error) {
       if (!(error instanceof OutOfMemoryError)) throw error;
-      if (i < attempts.length - 1) continue;
-      const { usedBytes, pooledBytes } = backend.memory();
-      const last = graph.nodes[graph.pending - 1]!;
-      throw new OutOfMemoryError(
-        `out of memory for ${describeNode(last)}: ${need} bytes were asked for, ${usedBytes} are live and ${pooledBytes} pooled. ` +
-          `Use smaller tensors or batches, or let go of tensors that you hold (${error.message})`,
-      );
+      if (i === attempts.length - 1) throw error;
     }
   }
+}
+
+/** Refuses what no device memory could ever hold, before anything is given up for it. */
+function checkSizes(plan: Plan, graph: Graph, backend: Backend): void {
+  const { maxBufferBytes } = backend.limits;
+  for (const { bytes, node } of plan.slots)
+    if (bytes > maxBufferBytes)
+      throw tooLarge(graph.nodes[node]!, bytes, `; one tensor can have ${maxBufferBytes} bytes on this device`);
+}
+
+/** Refuses what would take too long to compute piece by piece, although it needs no memory. */
+function checkWork(graph: Graph, { limits }: Backend): void {
+  for (let i = 0; i < graph.pending; i++) {
+    const node = graph.nodes[i]!;
+    const count = node.op.kind === "reduce" ? numel(node.op.fullShape) : node.numel;
+    if (count <= limits.maxElements) continue;
+    const bytes = node.backend.bytesFor(node.dtype, count);
+    const note = `; without memory, piece by piece, this device computes ${limits.maxElements} elements, not ${count}`;
+    throw tooLarge(node, bytes, note);
+  }
+}
+
+function tooLarge(node: Node, asked: number, note: string): OutOfMemoryError {
+  const { usedBytes, pooledBytes } = node.backend.memory();
+  const where = node.backend.type === "cpu" ? "CPU" : "GPU";
+  return new OutOfMemoryError(describeNode(node), where, { asked, live: usedBytes, pooled: pooledBytes }, note);
 }
 
 /** Bytes of device memory that a plan will take beyond what is there. */
@@ -408,7 +482,8 @@ function bytesOf(plan: Plan, graph: Graph, backend: Backend, streams: Streams | 
 
 /** After a run: what is kept, what can be computed again, and what has served its time. */
 function afterRun(state: DeviceState, graph: Graph, targets: ReadonlySet<Node>, keep: ReadonlySet<Node>): void {
-  const { residency } = state;
+  const { residency, recipes } = state;
+  recipes.begin();
   let depth = 0;
   graph.nodes.forEach((node, i) => {
     if (i < graph.pending) node.runs++;
@@ -417,7 +492,11 @@ function afterRun(state: DeviceState, graph: Graph, targets: ReadonlySet<Node>, 
   for (const node of targets) {
     node.depth = depth + 1;
     const isSmall = node.backend.bytesFor(node.dtype, node.numel) <= SMALL_BYTES;
-    if (!keep.has(node) && (node.carried || isSmall || node.depth > MAX_DEPTH)) node.settle();
+    node.fault = null;
+    if (!keep.has(node) && (node.carried || isSmall || node.depth > MAX_DEPTH)) {
+      recipes.note(node);
+      node.settle();
+    }
     residency.reconsider(node);
   }
   for (const node of targets) {
@@ -495,21 +574,56 @@ async function readBehind(transfers: readonly Node[], ranges: readonly NodeRange
   }
 }
 
-/** Queues the reads at once, on every device. */
-function startReads(ranges: readonly NodeRange[]): Promise<HostArray[]> {
+/** Queues the reads at once, on every device. `again` says that it is the second time, as there was no memory the first. */
+function startReads(ranges: readonly NodeRange[], again = false): Promise<HostArray[]> {
   const result: HostArray[] = new Array<HostArray>(ranges.length);
   const reads = [...prepareReads(ranges, result)].map(async ([backend, positions]) => {
     // Values that should leave the device come along with what was asked for.
-    const { residency } = stateOf(backend);
-    const leaving = backend.readSync === undefined ? residency.toSpill() : [];
+    const { residency, recipes } = stateOf(backend);
+    const leaving = backend.readSync === undefined && !again ? residency.toSpill() : [];
     const requests = positions.map((i) => requestFor(ranges[i]!));
     for (const node of leaving) requests.push(requestFor({ node, offset: 0, count: node.numel }));
-    const { arrays, fault } = await backend.read(requests);
-    leaving.forEach((node, i) => residency.spilled(node, arrays[positions.length + i]!));
-    checkFault(fault);
-    positions.forEach((position, i) => (result[position] = remember(ranges[position]!, arrays[i]!)));
+    const { count } = recipes;
+    try {
+      const { arrays, fault } = await backend.read(requests);
+      recipes.confirm(count);
+      leaving.forEach((node, i) => residency.spilled(node, arrays[positions.length + i]!));
+      checkFault(fault);
+      positions.forEach((position, i) => (result[position] = remember(ranges[position]!, arrays[i]!)));
+    } catch (error) {
+      if (again || !(error instanceof OutOfMemoryError)) throw error;
+      const wanted = positions.map((i) => ranges[i]!);
+      await freeFor(wanted, backend);
+      const second = await startReads(wanted, true);
+      positions.forEach((position, i) => (result[position] = second[i]!));
+    }
   });
   return Promise.all(reads).then(() => result);
+}
+
+/**
+ * For a read that found no memory: gives up what can be computed again, moves to the host what may be held, and makes pending again what is missing.
+ * (What was asked for may be there, while something that was to come along is not.)
+ */
+async function freeFor(wanted: readonly NodeRange[], backend: Backend): Promise<void> {
+  const { residency, recipes } = stateOf(backend);
+  const nodes = wanted.map(({ node }) => node);
+  if (!nodes.some(isShort)) return;
+  recipes.mend(nodes, residency);
+  const { nodes: needed, pending } = collect(nodes);
+  const pinned = new Set([...needed.slice(pending), ...nodes]);
+  residency.dropCaches(pinned);
+  const held = residency.spillable(pinned);
+  if (held.length > 0) {
+    const requests = held.map((node) => requestFor({ node, offset: 0, count: node.numel }));
+    // If there is no memory for this either, they stay.
+    const moved = await backend.read(requests).catch((error: unknown) => {
+      if (error instanceof OutOfMemoryError) return null;
+      throw error;
+    });
+    if (moved !== null) held.forEach((node, i) => residency.spilled(node, moved.arrays[i]!));
+  }
+  backend.trim(0);
 }
 
 /** Keeps small values that were read on the host, so that their device memory can be given up at any time. */

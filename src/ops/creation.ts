@@ -7,6 +7,7 @@ import { checkDType, fillHost, holds, hostArray, isFloat, type DType, type HostA
 import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
 import { valueType } from "../graph/builder.ts";
 import { backendOf, defaultBackend } from "../graph/devices.ts";
+import type { Node } from "../graph/node.ts";
 import { leafNode } from "../graph/runtime.ts";
 import { contiguousStrides, numel, showShape } from "../graph/view.ts";
 import type { Tensor } from "../tensor.ts";
@@ -163,13 +164,20 @@ function raggedError(): ShapeError {
   return new ShapeError("tensor: nested arrays are ragged: numbers and arrays are mixed at one depth");
 }
 
+const FULL_KEY = "full:";
+
 /** A tensor filled with a number that reaches the kernel as data. */
 export function constant(backend: Backend, shape: readonly number[], value: number, dtype: DType): Tensor {
-  const op = mapOp(`full:${dtype}`, 0, (b, _, { scalars }) =>
+  const op = mapOp(`${FULL_KEY}${dtype}`, 0, (b, _, { scalars }) =>
     dtype === "uint8" ? b.emit("wrap8", "i", [scalars[0]!]) : scalars[0]!,
   );
   const stored = dtype === "bool" ? (value ? 1 : 0) : value;
   return applyNode(backend, op, shape, dtype, [], { scalars: [stored], scalarTypes: [valueType(dtype)] });
+}
+
+/** The number that a node is filled with; null for any other node. */
+export function constantOf({ op, scalars }: Node): number | null {
+  return op.kind === "map" && op.key.startsWith(FULL_KEY) ? scalars[0]! : null;
 }
 
 /** Sizes as an array or plain numbers, then options. */

@@ -8,6 +8,7 @@ import type { ReduceKind } from "../graph/kernel.ts";
 import type { ReduceOp } from "../graph/node.ts";
 import { numel, showShape } from "../graph/view.ts";
 import type { Tensor } from "../tensor.ts";
+import { constant, constantOf } from "./creation.ts";
 import { cat } from "./join.ts";
 import { aliasOf, applyNode, checkFloating, convertCopy, wrapDim, wrapDims } from "./apply.ts";
 
@@ -52,6 +53,10 @@ export function reduce(
     const view = { shape: target, strides: kept.map(({ d }) => strides[d]!), offset };
     return convertCopy(aliasOf(input, view), dtype);
   }
+  if (numel(shape) > MANY_ELEMENTS) {
+    const less = overEqual(name, kind, input, dims, keepdim, dtype);
+    if (less !== null) return less;
+  }
   const order = [...shape.map((_, d) => d).filter((d) => !dims.includes(d)), ...dims];
   const view = { shape: order.map((d) => shape[d]!), strides: order.map((d) => strides[d]!), offset };
   const source =
@@ -73,6 +78,40 @@ export function reduce(
   };
   const out = applyNode(input.impl.backend, op, reducedShape(shape, dims, false), dtype, [arg]);
   return keepdim ? aliasOf(out, { shape: target, strides: keptStrides(target, dims), offset: 0 }) : out;
+}
+
+/** Elements beyond which it is looked whether they are all equal. */
+const MANY_ELEMENTS = 2 ** 24;
+
+/**
+ * A reduction that runs over equal elements along some of its dimensions (of a constant, or of what was expanded), which needs no loop there: what is
+ * left of it; null if there are none.
+ */
+function overEqual(
+  name: string,
+  kind: ReduceKind,
+  input: Tensor,
+  dims: readonly number[],
+  keepdim: boolean,
+  dtype: DType,
+): Tensor | null {
+  const { shape, strides, offset, storage, backend } = input.impl;
+  const filler = constantOf(storage.node);
+  const equal = dims.filter((d) => shape[d]! > 1 && (filler !== null || strides[d] === 0));
+  if (equal.length === 0 || kind === "prod") return null;
+  const rest = dims.filter((d) => shape[d]! > 1 && !equal.includes(d));
+  if (kind === "argmax" || kind === "argmin")
+    return rest.length === 0 ? input.newZeros(reducedShape(shape, dims, keepdim), { dtype }) : null;
+  const kept = shape.map((n, d) => (equal.includes(d) ? 1 : n));
+  const one =
+    filler === null
+      ? aliasOf(input, { shape: kept, strides, offset })
+      : constant(backend, [], filler, input.dtype).expand(kept).detach();
+  const value = reduce(name, kind, convertCopy(one, dtype), dims, keepdim, dtype);
+  if (kind !== "sum") return value;
+  const count = numel(equal.map((d) => shape[d]!));
+  // Integers wrap, as their sum does.
+  return value.mul(isFloat(dtype) ? count : count | 0);
 }
 
 function keptStrides(shape: readonly number[], dims: readonly number[]): number[] {

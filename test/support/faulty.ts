@@ -1,4 +1,8 @@
-/** A GPUDevice that has no memory, or refuses work, when a plan says so; everything else is a real device's. */
+/** Devices that have no memory, or refuse work, when a plan says so; everything else is a real device's. */
+
+import { CpuBackend, type CpuOptions } from "../../src/backend/cpu/backend.ts";
+import type { DeviceBuffer, Label } from "../../src/backend/backend.ts";
+import { OutOfMemoryError } from "../../src/errors.ts";
 
 /** Answers when something is about to be done. */
 export interface FaultPlan {
@@ -8,6 +12,27 @@ export interface FaultPlan {
   noTransfer?(bytes: number): boolean;
   /** True if a submission shall be refused. */
   refuses?(): boolean;
+  /** Bytes that all buffers together can have. */
+  memoryBytes?: number;
+}
+
+/** The CPU with as little memory as a plan says. */
+export class FaultyCpu extends CpuBackend {
+  readonly #plan: FaultPlan;
+
+  constructor(plan: FaultPlan, options: CpuOptions = { threads: 1 }) {
+    super(options);
+    this.#plan = plan;
+  }
+
+  override allocate(bytes: number, label: Label | null = null): DeviceBuffer {
+    const { noMemory, memoryBytes = Infinity } = this.#plan;
+    const { usedBytes, pooledBytes } = this.memory();
+    const size = this.allocationBytes(bytes);
+    if (noMemory?.(bytes, 0) !== true && usedBytes + size <= memoryBytes) return super.allocate(bytes, label);
+    const figures = { asked: bytes, live: usedBytes, pooled: pooledBytes };
+    throw new OutOfMemoryError(typeof label === "function" ? label() : label, "CPU", figures);
+  }
 }
 
 interface Scope {
@@ -25,6 +50,19 @@ export function faultyDevice(device: GPUDevice, plan: FaultPlan): GPUDevice {
     const scope = scopes.findLast((s) => s.filter === filter);
     if (scope === undefined) throw new Error(`a fault (${message}) outside of an error scope`);
     scope.message ??= message;
+  };
+  const sizes = new WeakMap<GPUBuffer, number>();
+  let total = 0;
+  const counted = (buffer: GPUBuffer): GPUBuffer => {
+    sizes.set(buffer, buffer.size);
+    total += buffer.size;
+    const destroy = buffer.destroy.bind(buffer);
+    buffer.destroy = () => {
+      total -= sizes.get(buffer) ?? 0;
+      sizes.delete(buffer);
+      destroy();
+    };
+    return buffer;
   };
   const invalidBuffer = (size: number): GPUBuffer => {
     device.pushErrorScope("validation");
@@ -53,7 +91,9 @@ export function faultyDevice(device: GPUDevice, plan: FaultPlan): GPUDevice {
       if (name === "queue") return queue;
       if (name === "createBuffer")
         return (descriptor: GPUBufferDescriptor): GPUBuffer => {
-          if (plan.noMemory?.(descriptor.size, descriptor.usage) !== true) return target.createBuffer(descriptor);
+          const isFull = total + descriptor.size > (plan.memoryBytes ?? Infinity);
+          if (plan.noMemory?.(descriptor.size, descriptor.usage) !== true && !isFull)
+            return counted(target.createBuffer(descriptor));
           fault("out-of-memory", "no memory");
           return invalidBuffer(descriptor.size);
         };

@@ -9,6 +9,7 @@ import type {
   BackendMemory,
   Call,
   DeviceBuffer,
+  Label,
   Program,
   ReadRequest,
   ReadResult,
@@ -23,6 +24,9 @@ import { detectWasm } from "./wasm/detect.ts";
 import { WasmEngine, type FusedKernel } from "./wasm/engine.ts";
 
 const HELPERS = { ...math, fromHalf, toHalf };
+
+/** Elements that take the CPU seconds, or minutes where they are far apart; nothing can interrupt it meanwhile. */
+const MOST_ELEMENTS = 2 ** 34;
 
 /** Free memory kept for reuse, bytes. */
 const POOL_BUDGET = 256 * 2 ** 20;
@@ -129,6 +133,7 @@ export class CpuBackend implements Backend {
       // More would gain nothing, and the values of unrelated work would be in memory together.
       buffersPerKernel: 8,
       maxBufferBytes: found === null ? 2 ** 33 : 2 ** 32 - 2 ** 20,
+      maxElements: MOST_ELEMENTS,
       fusesRows: () => true,
       sortsFirst: true,
     };
@@ -173,7 +178,7 @@ export class CpuBackend implements Backend {
     return sizeClass(bytes);
   }
 
-  allocate(bytes: number): DeviceBuffer {
+  allocate(bytes: number, label: Label | null = null): DeviceBuffer {
     if (this.#destroyed) throw new DeviceError("the CPU device was destroyed");
     const size = sizeClass(bytes);
     let buffer = this.#pool.get(size)?.pop();
@@ -190,8 +195,10 @@ export class CpuBackend implements Backend {
         this.trim(0);
         buffer = this.#memory.take(size) ?? undefined;
       }
-      if (buffer === undefined)
-        throw new OutOfMemoryError(`out of memory: ${bytes} bytes asked for, ${this.#usedBytes} in use on the CPU`);
+      if (buffer === undefined) {
+        const figures = { asked: bytes, live: this.#usedBytes, pooled: this.#pooledBytes };
+        throw new OutOfMemoryError(typeof label === "function" ? label() : label, "CPU", figures);
+      }
     }
     this.#usedBuffers++;
     this.#usedBytes += buffer.bytes;

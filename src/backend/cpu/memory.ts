@@ -189,7 +189,11 @@ export class WasmHeap implements CpuMemory {
   scratch(bytes: number): { readonly address: number; readonly bytes: number } {
     const rounded = Math.ceil(bytes / 64) * 64;
     const address = this.reserve(rounded);
-    if (address < 0) throw new OutOfMemoryError(`out of memory: ${bytes} bytes asked for to compute with on the CPU`);
+    if (address < 0) {
+      const free = this.#free.reduce((sum, { start, end }) => sum + end - start, 0);
+      const figures = { asked: bytes, live: this.memory.buffer.byteLength - free, pooled: free };
+      throw new OutOfMemoryError(null, "CPU", figures, ", for working memory");
+    }
     return { address, bytes: rounded };
   }
 

@@ -2,13 +2,14 @@
 
 import { isFloat, type DType, type HostArray } from "../../dtype.ts";
 import { DeviceError, DeviceLostError, DTypeError } from "../../errors.ts";
-import type { KernelStructure, RoutineStructure } from "../../graph/kernel.ts";
+import type { KernelStructure, RoutineData, RoutineStructure } from "../../graph/kernel.ts";
 import type {
   Backend,
   BackendLimits,
   BackendMemory,
   Call,
   DeviceBuffer,
+  Label,
   Program,
   ReadRequest,
   ReadResult,
@@ -23,14 +24,14 @@ import { FusedProgram } from "./fused-program.ts";
 import { IdleTimer } from "./idle.ts";
 import { MatmulProgram } from "./matmul.ts";
 import { Pipelines } from "./pipelines.ts";
-import { Pool, USAGE, type Segment, type Slab } from "./pool.ts";
+import { Pool, textOf, USAGE, type Segment, type Slab } from "./pool.ts";
 import type { CallRecorder, Compiler, DeviceFigures, DeviceProgram, PreparedCall, Scratch } from "./program.ts";
 import { Reader } from "./reader.ts";
 import { Recorder } from "./recorder.ts";
 import { Room } from "./room.ts";
 import { CopyProgram, ScanProgram, ScatterProgram } from "./routines.ts";
 import { SortProgram } from "./sort.ts";
-import { Stream, type Content, type Gate, type ReadyCall, type Use } from "./stream.ts";
+import { faultIn, Stream, type ByteRange, type Content, type Gate, type ReadyCall, type Use } from "./stream.ts";
 import { deviceItemSize, Staging, toDevice } from "./transfer.ts";
 import { Tuner } from "./tuner.ts";
 
@@ -63,6 +64,7 @@ class Buffer implements DeviceBuffer, Content {
   /** Null once released. */
   slab: Slab | null;
   fault: Error | null = null;
+  faults: Content["faults"] = [];
 
   constructor(id: number, slab: Slab) {
     this.id = id;
@@ -139,6 +141,7 @@ export class WebGpuBackend implements Backend {
       // One is the status word; scratch memory takes the place of an output.
       buffersPerKernel: Math.min(this.#figures.maxBindings - 1, MOST_BUFFERS),
       maxBufferBytes: MAX_TENSOR_BYTES,
+      maxElements: found.isSoftware ? 2 ** 32 : 2 ** 40,
       fusesRows: (outer, inner) => outer >= 32 || inner <= 16384,
       // Software adapters take seconds to compile the tiles.
       fusesAttention: (width, bytes) =>
@@ -225,7 +228,7 @@ export class WebGpuBackend implements Backend {
     this.#pool.within = bytes;
   }
 
-  allocate(bytes: number, label: string | null = null, use: "kept" | "temporary" = "kept"): DeviceBuffer {
+  allocate(bytes: number, label: Label | null = null, use: "kept" | "temporary" = "kept"): DeviceBuffer {
     this.#check();
     return new Buffer(nextBufferId++, this.#pool.take(bytes, label, use === "temporary"));
   }
@@ -239,9 +242,10 @@ export class WebGpuBackend implements Backend {
   }
 
   /** Why the value of a buffer is not there, as far as it is known by now; null if nothing is wrong with it. */
-  faultOf(buffer: DeviceBuffer): Error | null {
-    const { fault, slab } = buffer as Buffer;
-    return fault ?? slab?.segments.find((s) => s.failure !== null)?.failure ?? null;
+  faultOf(buffer: DeviceBuffer, part: Omit<ReadRequest, "buffer"> | null = null): Error | null {
+    const { slab } = buffer as Buffer;
+    if (slab === null) return null;
+    return faultIn({ content: buffer as Buffer, slab, range: part === null ? null : rangeOf(part) });
   }
 
   upload(buffer: DeviceBuffer, dtype: DType, data: HostArray): void {
@@ -302,7 +306,7 @@ export class WebGpuBackend implements Backend {
       if (program.inPieces !== true) this.#checkWhole(program.structure, slabs);
       slabs.forEach((slab, i) => {
         const uses = program.structure.buffers[i]!.mode === "read" ? reads : writes;
-        uses.push({ content: call.buffers[i] as Buffer, slab });
+        uses.push({ content: call.buffers[i] as Buffer, slab, range: copiedRange(call, i) });
       });
       return this.#tuner?.isListening === true
         ? this.#tuner.prepare(program, call.data, slabs, call.tag)
@@ -360,7 +364,7 @@ export class WebGpuBackend implements Backend {
           throw new DeviceError(
             `cannot read elements ${request.offset} to ${request.offset + request.count} of a buffer of ${slab.bytes} bytes`,
           );
-        return { content: request.buffer as Buffer, slab, request };
+        return { content: request.buffer as Buffer, slab, range: rangeOf(request), request };
       });
       return this.#stream.read(reads);
     } catch (error) {
@@ -409,7 +413,7 @@ export class WebGpuBackend implements Backend {
   }
 
   /** A new GPUBuffer. What is queued behind it waits until it is known that there was memory for it. */
-  #create(segment: Omit<Segment, "gpu">, label: string | null): GPUBuffer {
+  #create(segment: Omit<Segment, "gpu">, label: Label | null): GPUBuffer {
     const usage = USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST;
     const make = (): GPUBuffer => this.#device.createBuffer({ size: segment.bytes, usage });
     const { result, succeeded } = this.#room.attempt(make);
@@ -428,14 +432,14 @@ export class WebGpuBackend implements Backend {
     return result;
   }
 
-  async #createAgain(segment: Segment, label: string | null, make: () => GPUBuffer): Promise<void> {
+  async #createAgain(segment: Segment, label: Label | null, make: () => GPUBuffer): Promise<void> {
     await this.#room.makeRoom();
     const { result, succeeded } = this.#room.attempt(make);
     if (await succeeded) {
       segment.gpu = result;
       return;
     }
-    const what = label ?? this.#stream.describe(segment) ?? "allocating";
+    const what = textOf(label) ?? this.#stream.describe(segment) ?? "allocating";
     segment.failure = this.#room.error(what, segment.bytes);
     this.#pool.discard(segment);
     this.#stream.fail(segment.failure);
@@ -454,6 +458,20 @@ export class WebGpuBackend implements Backend {
 
 /** Takes no notice of what is recorded. */
 const RECORDS_NOTHING: CallRecorder = { dispatch: () => undefined, copy: () => undefined };
+
+/** The bytes that elements lie in. */
+function rangeOf({ dtype, offset, count }: Omit<ReadRequest, "buffer">): ByteRange {
+  const size = deviceItemSize(dtype);
+  return [offset * size, (offset + count) * size];
+}
+
+/** The bytes of its source (0) or target (1) that a copy takes; null for all other kernels, which may use all of a buffer. */
+function copiedRange({ program: { structure }, data }: Call, buffer: number): ByteRange | null {
+  if (structure.kind !== "routine" || structure.name !== "copy") return null;
+  const [count, from, to] = (data as RoutineData).ints as [number, number, number];
+  const start = 4 * (buffer === 0 ? from : to);
+  return [start, start + 4 * count];
+}
 
 function slabOf(buffer: DeviceBuffer): Slab {
   const { slab } = buffer as Buffer;

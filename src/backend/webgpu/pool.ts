@@ -1,6 +1,6 @@
 /** Device memory in size classes, kept for reuse. */
 
-import type { BackendMemory } from "../backend.ts";
+import type { BackendMemory, Label } from "../backend.ts";
 import { DeviceError, OutOfMemoryError } from "../../errors.ts";
 
 /** Usage flags of WebGPU, spelt out because the globals that hold them do not exist everywhere. */
@@ -68,13 +68,18 @@ export function sizeClass(bytes: number): number {
   return Math.ceil(bytes / step) * step;
 }
 
+/** A label, written out. */
+export function textOf(label: Label | null): string | null {
+  return typeof label === "function" ? label() : label;
+}
+
 /** What a pool needs of a device. */
 export interface SegmentSource {
   /** Bytes of the largest segment, a multiple of 256. */
   readonly segmentBytes: number;
   /** Most bytes that are handed out as one. */
   readonly maxBytes: number;
-  create(segment: Omit<Segment, "gpu">, label: string | null): GPUBuffer;
+  create(segment: Omit<Segment, "gpu">, label: Label | null): GPUBuffer;
   /** Destroys a segment's buffer once the work that is queued with it was submitted. */
   destroy(segment: Segment): void;
   /** Milliseconds of a clock. */
@@ -106,13 +111,13 @@ export class Pool {
   }
 
   /** Memory of at least `bytes`. Throws if it is more than a device can hold of one tensor; `label` says for what it is. */
-  take(bytes: number, label: string | null = null, orLarger = false): Slab {
+  take(bytes: number, label: Label | null = null, orLarger = false): Slab {
     const { segmentBytes, maxBytes } = this.#source;
-    if (bytes > maxBytes)
-      throw new OutOfMemoryError(
-        `${label === null ? "" : `${label}: `}cannot allocate ${bytes} bytes for one tensor: ` +
-          `${maxBytes} is the most that this device can address`,
-      );
+    if (bytes > maxBytes) {
+      const figures = { asked: bytes, live: this.#usedBytes, pooled: this.#freeBytes };
+      const note = `; one tensor can have ${maxBytes} bytes on this device`;
+      throw new OutOfMemoryError(textOf(label), "GPU", figures, note);
+    }
     const segments: Segment[] = [];
     let left = Math.max(bytes, 4);
     for (; left > segmentBytes; left -= segmentBytes) segments.push(this.#segment(segmentBytes, label, false));
@@ -131,7 +136,7 @@ export class Pool {
   }
 
   /** A segment of at least `bytes`, counted as used. */
-  #segment(bytes: number, label: string | null, orLarger: boolean): Segment {
+  #segment(bytes: number, label: Label | null, orLarger: boolean): Segment {
     const free = this.#free.get(bytes)?.at(-1) ?? (orLarger ? this.#larger(bytes) : undefined);
     if (free !== undefined) {
       this.#drop(free);

@@ -58,9 +58,7 @@ export class Room {
   /** The error of something that asked for `bytes`. */
   error(what: string, bytes: number): OutOfMemoryError {
     const { usedBytes, pooledBytes } = this.#source.figures();
-    return new OutOfMemoryError(
-      `${what}: the GPU has no memory left for ${bytes} bytes, also after free buffers were given back; ${usedBytes} bytes are in use by ` +
-        `tensors and ${pooledBytes} bytes kept for reuse. Use smaller batches, or let go of tensors (dispose() or scope()).`,
-    );
+    const figures = { asked: bytes, live: usedBytes, pooled: pooledBytes };
+    return new OutOfMemoryError(what, "GPU", figures, ", also after free memory was given back");
   }
 }

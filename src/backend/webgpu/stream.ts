@@ -15,16 +15,23 @@ import type { Reader } from "./reader.ts";
 import type { Recorder, Submission } from "./recorder.ts";
 import type { Room } from "./room.ts";
 
+/** Bytes of a buffer, from the first up to, but without, the second. */
+export type ByteRange = readonly [from: number, to: number];
+
 /** What a handed-out buffer holds. */
 export interface Content {
   /** Why its value is not there, if so. */
   fault: Error | null;
+  /** Pieces of it that are not there while the rest is: one failure does not spoil the values that lie beside it. */
+  faults: readonly { readonly range: ByteRange; readonly error: Error }[];
 }
 
 /** A buffer in the queue, with its memory: by the time its turn comes it may have been released. */
 export interface Use {
   readonly content: Content;
   readonly slab: Slab;
+  /** What is read, or written anew, of it; null for all of it. */
+  readonly range: ByteRange | null;
 }
 
 /** A read request with the memory it reads. */
@@ -53,7 +60,11 @@ interface Waiter {
 
 type Item = { seq: number } & (
   | { readonly kind: "calls"; readonly batch: Batch }
-  | { readonly kind: "upload"; readonly use: Use; readonly data: ArrayBufferView<ArrayBuffer> }
+  | {
+      readonly kind: "upload";
+      readonly use: Pick<Use, "content" | "slab">;
+      readonly data: ArrayBufferView<ArrayBuffer>;
+    }
   | { readonly kind: "destroy"; readonly segment: Segment }
   | { readonly kind: "gate"; readonly gate: Gate }
   | {
@@ -75,7 +86,7 @@ export interface Gate {
 
 /** What a submission wrote, until it is known whether the device took it. */
 interface Written {
-  readonly contents: readonly Content[];
+  readonly uses: readonly Use[];
   settled: boolean;
 }
 
@@ -120,7 +131,7 @@ export class Stream {
   /** Settles when all error scopes so far were heard. */
   #scopes: Promise<void> = Promise.resolve();
   /** What was recorded, but not yet submitted, writes to these. */
-  #unsubmitted: Content[] = [];
+  #unsubmitted: Use[] = [];
   /** Submissions that the device may still refuse, the oldest first. */
   #submissions: Written[] = [];
   readonly #refusals = new WeakSet<Error>();
@@ -176,7 +187,7 @@ export class Stream {
 
   /** A submission: if the device refuses it, what it and the later ones wrote is not there. */
   submitted(submission: Submission, scope: Promise<GPUError | null>): void {
-    const written: Written = { contents: this.#unsubmitted, settled: false };
+    const written: Written = { uses: this.#unsubmitted, settled: false };
     this.#unsubmitted = [];
     this.#submissions.push(written);
     if (this.#budget.isTelling(submission.work)) this.#time(submission.work);
@@ -188,8 +199,8 @@ export class Stream {
         this.fail(error);
         this.#refusals.add(error);
         const from = Math.max(this.#submissions.indexOf(written), 0);
-        for (const { contents } of this.#submissions.slice(from)) for (const c of contents) c.fault ??= error;
-        for (const content of this.#unsubmitted) content.fault ??= error;
+        for (const { uses } of this.#submissions.slice(from)) for (const use of uses) blame(use, error);
+        for (const use of this.#unsubmitted) blame(use, error);
       }
       written.settled = true;
       while (this.#submissions[0]?.settled === true) this.#submissions.shift();
@@ -212,7 +223,7 @@ export class Stream {
   }
 
   /** `data` is the queue's from now on if `owned`; else it is copied if it has to wait. */
-  upload(use: Use, data: ArrayBufferView<ArrayBuffer>, owned: boolean): void {
+  upload(use: Pick<Use, "content" | "slab">, data: ArrayBufferView<ArrayBuffer>, owned: boolean): void {
     const waits = this.#held || this.#head < this.#items.length || this.#takesTime(data);
     const kept =
       waits && !owned ? new Uint8Array(data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength)) : data;
@@ -354,22 +365,26 @@ export class Stream {
     const fault = faultOf(batch);
     if (fault !== null) {
       this.fail(fault);
-      for (const { content } of batch.writes) content.fault ??= fault;
+      for (const use of batch.writes) blame(use, fault);
       return;
     }
-    for (const { content } of batch.writes) this.#unsubmitted.push(content);
+    for (const use of batch.writes) {
+      clear(use);
+      this.#unsubmitted.push(use);
+    }
     for (const { call, scratch } of batch.calls) {
       call.record(this.#recorder, setApart(scratch));
       if (this.#debug) {
         this.#recorder.flush();
-        for (const { content } of batch.writes) this.#unsubmitted.push(content);
+        this.#unsubmitted.push(...batch.writes);
       }
     }
   }
 
-  #write({ content, slab }: Use, data: ArrayBufferView<ArrayBuffer>): void {
+  #write({ content, slab }: Pick<Use, "content" | "slab">, data: ArrayBufferView<ArrayBuffer>): void {
     const fault = failureOf(slab);
     content.fault = fault;
+    content.faults = [];
     if (fault !== null) return;
     this.#recorder.flush();
     if (!this.#takesTime(data)) this.#writeBytes(slab, data);
@@ -402,8 +417,8 @@ export class Stream {
   }
 
   #read(reads: readonly SlabRead[], waiter: Waiter, resolve: (result: ReadResult) => void): void {
-    for (const { content, slab } of reads) {
-      const fault = content.fault ?? failureOf(slab);
+    for (const read of reads) {
+      const fault = faultIn(read);
       if (fault === null) continue;
       if (this.#failure === fault) this.#failure = null;
       this.#settle(waiter, () => waiter.reject(fault));
@@ -416,8 +431,10 @@ export class Stream {
         async (value) => {
           await this.#report();
           // A submission may have been refused meanwhile.
-          for (const { content } of reads)
-            if (content.fault !== null && this.#refusals.has(content.fault)) throw content.fault;
+          for (const read of reads) {
+            const fault = faultIn(read);
+            if (fault !== null && this.#refusals.has(fault)) throw fault;
+          }
           return value;
         },
         async (error: unknown) => {
@@ -462,13 +479,39 @@ function faultOf(batch: Batch): Error | null {
       if (failure !== null) return failure;
     }
   }
-  for (const uses of [batch.reads, batch.writes])
-    for (const { content, slab } of uses) {
-      const fault = failureOf(slab) ?? content.fault;
-      if (fault !== null) return fault;
-    }
+  for (const use of batch.reads) {
+    const fault = faultIn(use);
+    if (fault !== null) return fault;
+  }
+  for (const use of batch.writes) {
+    // A piece that is written anew may have been missing.
+    const fault = use.range === null ? faultIn(use) : (failureOf(use.slab) ?? use.content.fault);
+    if (fault !== null) return fault;
+  }
   return null;
 }
+
+/** Why what is used of a buffer is not there, if so. */
+export function faultIn({ content, slab, range }: Use): Error | null {
+  const whole = failureOf(slab) ?? content.fault;
+  if (whole !== null || content.faults.length === 0) return whole;
+  return content.faults.find((f) => range === null || overlaps(f.range, range))?.error ?? null;
+}
+
+/** Marks what was to be written as not there. */
+function blame({ content, range }: Use, error: Error): void {
+  if (range === null) content.fault ??= error;
+  else content.faults = [...content.faults.filter((f) => !contains(range, f.range)), { range, error }];
+}
+
+/** A piece is there once it has been written. */
+function clear({ content, range }: Use): void {
+  if (range !== null && content.faults.length > 0)
+    content.faults = content.faults.filter((f) => !contains(range, f.range));
+}
+
+const overlaps = (a: ByteRange, b: ByteRange): boolean => a[0] < b[1] && b[0] < a[1];
+const contains = (a: ByteRange, b: ByteRange): boolean => a[0] <= b[0] && b[1] <= a[1];
 
 /** Hands out what was set apart, in order. */
 function setApart(slabs: readonly Slab[]): Scratch {
