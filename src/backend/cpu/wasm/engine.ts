@@ -8,6 +8,7 @@ import { SharedProgram, type ThreadPool } from "../threads.ts";
 import { CARRY_SLACK } from "./body.ts";
 import { Convolver } from "./conv.ts";
 import { dotKernel } from "./dot.ts";
+import { LEAST_ELEMENTS, VectorMultiplier } from "./gemv.ts";
 import { Multiplier, productsOf } from "./matmul.ts";
 import { renderKernel, renderPieces, type Features, type WasmKernel } from "./fused.ts";
 import { CONTROL, JOB_HEADER, KIND, type Entries } from "./tasks.ts";
@@ -111,6 +112,7 @@ export class WasmEngine {
   /** Kernels that are not to be had, or not yet. */
   readonly #pending = new Map<string, Pending>();
   readonly #multiplier: Multiplier;
+  readonly #vectorMultiplier: VectorMultiplier;
   readonly #convolver: Convolver;
   readonly #sorter: Sorter;
   readonly #scanner: Scanner;
@@ -120,6 +122,7 @@ export class WasmEngine {
     this.pool = pool;
     this.features = { shared: heap.shared, relaxed };
     this.#multiplier = new Multiplier(heap, pool, this.features);
+    this.#vectorMultiplier = new VectorMultiplier(heap, pool, this.features);
     this.#convolver = new Convolver(heap, pool, this.features);
     this.#sorter = new Sorter(heap, pool, this.features);
     this.#scanner = new Scanner(heap, pool, this.features);
@@ -192,10 +195,17 @@ export class WasmEngine {
     if (k === 0) {
       const { address } = buffers[2]!;
       this.heap.views.u8.fill(0, address, address + count * ITEM_SIZE[dtype]);
-    } else if (m === 1 || n === 1 || (dtype !== "float32" && dtype !== "float64" && dtype !== "int32"))
+      return true;
+    }
+    if (dtype !== "float32" && dtype !== "float64" && dtype !== "int32")
       return this.#dot(dtype, rank, data.ints, buffers);
-    else return this.#multiplier.run(dtype, productsOf(data.ints, rank, ITEM_SIZE[dtype], buffers));
-    return true;
+    const isVector = m === 1 || n === 1;
+    if (isVector && (dtype !== "float32" || k * Math.max(m, n) < LEAST_ELEMENTS))
+      return this.#dot(dtype, rank, data.ints, buffers);
+    const products = productsOf(data.ints, rank, ITEM_SIZE[dtype], buffers);
+    // Rows of several products that share a matrix were joined to one.
+    if (products[0]!.m > 1 && n > 1) return this.#multiplier.run(dtype, products);
+    return this.#vectorMultiplier.run(products) || this.#dot(dtype, rank, data.ints, buffers);
   }
 
   #dot(dtype: DType, rank: number, ints: readonly number[], buffers: readonly CpuBuffer[]): boolean {

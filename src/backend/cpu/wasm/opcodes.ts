@@ -52,6 +52,7 @@ const scalar = {
   "i32.shl": [0x74, "ii", "i"],
   "i32.shr_s": [0x75, "ii", "i"],
   "i32.shr_u": [0x76, "ii", "i"],
+  "f32.add": [0x92, "ff", "f"],
   "f64.add": [0xa0, "dd", "d"],
   "f64.sub": [0xa1, "dd", "d"],
   "f64.mul": [0xa2, "dd", "d"],

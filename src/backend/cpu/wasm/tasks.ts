@@ -59,6 +59,8 @@ export const JOB_HEADER = 4;
  * - scan: rows, or blocks of neighbouring rows. [first element, bytes from one to the next, first result, bytes from one to the next, length,
  *   neighbours, neighbours a task, blocks of them, rank, rows, rows a task, scratch, bytes of scratch a thread, bytes of an element, sizes,
  *   strides, strides of results]
+ * - gemv: products of a vector and a matrix of float32. [vector, bytes from one element to the next, matrix, bytes of a row, terms, results, out,
+ *   results a task, whether rows lie along the terms, scratch, bytes of scratch a thread]
  */
 export const KIND = {
   run: 0,
@@ -73,6 +75,7 @@ export const KIND = {
   direct: 9,
   sort: 10,
   scan: 11,
+  gemv: 12,
 } as const;
 
 /** Runs task `t` of the job whose own words start at `at`; `heap` is all of the memory, `thread` numbers who runs it. */
@@ -245,6 +248,12 @@ export function runTask(kind: number, heap: Int32Array, at: number, entries: Ent
         entries["across"]!(source, w(1), out, w(3), w(4), Math.min(w(6), width - first), scratch);
       }
     }
+  } else if (kind === 12) {
+    const first = t * w(7);
+    const count = Math.min(w(7), w(5) - first);
+    const out = w(6) + 4 * first;
+    if (w(8) !== 0) entries["along"]!(w(0), w(2) + first * w(3), w(3), w(4), count, out);
+    else entries["across"]!(w(0), w(1), w(2) + 4 * first, w(3), w(4), count, out, w(9) + thread * w(10));
   } else {
     const list = (w(0) >>> 2) + 3 * t;
     const [a, b, c] = [heap[list]!, heap[list + 1]!, heap[list + 2]!];
