@@ -53,11 +53,23 @@ export class DoesNotFit extends Error {}
 
 const reasons = new Map<string, DoesNotFit>();
 
-/** The error with this message, made once: trying out combinations is no exception, and traces of the stack are dear. */
+/** The error with this message, made once: trying out combinations is no exception. */
 export function doesNotFit(message: string): DoesNotFit {
   let error = reasons.get(message);
-  if (error === undefined) reasons.set(message, (error = new DoesNotFit(message)));
+  if (error === undefined) reasons.set(message, (error = withoutTrace(() => new DoesNotFit(message))));
   return error;
+}
+
+/** Traces of the stack are dear, and keep alive what the functions on them work on. */
+function withoutTrace<E>(make: () => E): E {
+  const errors: ErrorConstructor & { stackTraceLimit?: number | undefined } = Error;
+  const before = errors.stackTraceLimit;
+  errors.stackTraceLimit = 0;
+  try {
+    return make();
+  } finally {
+    errors.stackTraceLimit = before;
+  }
 }
 
 interface RawAccess {
@@ -133,7 +145,7 @@ export class Draft {
   read(arg: Arg, access: Affine, owner: Node): Value {
     const whole = coversWhole(arg.view, arg.node?.numel ?? -1);
     const composed = whole ? access : composeAccess(access, this.#sizes, arg.view);
-    if (composed === null) throw new NeedsAnchor(owner);
+    if (composed === null) throw withoutTrace(() => new NeedsAnchor(owner));
     if (arg.node === null) return this.builder.emit("iota", "i", [], this.#access(-1, composed));
     return this.#readNode(arg.node, composed);
   }

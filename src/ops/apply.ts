@@ -143,11 +143,22 @@ export function hostValueWhere(tensor: Tensor, is: (value: number) => boolean): 
     for (let i = impl.offset; i < impl.offset + count; i++) if (is(host[i]!)) return host[i]!;
     return null;
   }
-  const at = impl.shape.map(() => 0);
-  for (let i = 0; i < count; i++) {
-    const value = host[at.reduce((sum, n, d) => sum + n * impl.strides[d]!, impl.offset)]!;
+  // What a dimension only repeats is looked at once.
+  const dims = impl.shape.map((_, d) => d).filter((d) => impl.shape[d] !== 1 && impl.strides[d] !== 0);
+  const sizes = dims.map((d) => impl.shape[d]!);
+  const steps = dims.map((d) => impl.strides[d]!);
+  const distinct = numel(sizes);
+  const at = sizes.map(() => 0);
+  let position = impl.offset;
+  for (let i = 0; i < distinct; i++) {
+    const value = host[position]!;
     if (is(value)) return value;
-    for (let d = at.length - 1; d >= 0 && ++at[d]! === impl.shape[d]; d--) at[d] = 0;
+    for (let d = at.length - 1; d >= 0; d--) {
+      position += steps[d]!;
+      if (++at[d]! < sizes[d]!) break;
+      position -= steps[d]! * sizes[d]!;
+      at[d] = 0;
+    }
   }
   return null;
 }
