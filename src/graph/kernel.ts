@@ -185,8 +185,8 @@ export interface FusedData {
  *   attrs.mode = "set" | "add" | "prod" | "max" | "min"; attrs.rank; ints = [dim, size of out along dim,
  *   ...index sizes, ...out strides, out offset, ...index strides, index offset, ...source strides, source offset].
  *   For every coordinate c of the index's shape: out[c with c[dim] = index[c]] = mode(out, source[c]), updating out in
- *   place. "add" and the other combining modes are deterministic: terms in order of increasing c[dim]. An index
- *   out of range writes nothing and sets the status word.
+ *   place. "add" and the other combining modes are deterministic: in an order that depends on the index alone. Of several
+ *   terms of "set" any may stay (with determinism asked for, the last). An index out of range writes nothing and sets the status word.
  * - `scan`: buffers [input, out]; attrs.kind = "sum" | "prod" | "max" | "min"; attrs.rank. ints = [length, ...outer sizes, scan stride in,
  *   ...outer strides in, offset in, scan stride out, ...outer strides out, offset out]. Inclusive; max and min propagate NaN.
  * - `conv`: buffers [input, weight, out], floats; attrs.rank = number of spatial dimensions; ints as `packConv` in convolution.ts packs

@@ -29,7 +29,8 @@ import type { CallRecorder, Compiler, DeviceFigures, DeviceProgram, PreparedCall
 import { Reader } from "./reader.ts";
 import { Recorder } from "./recorder.ts";
 import { Room } from "./room.ts";
-import { CopyProgram, ScanProgram, ScatterProgram } from "./routines.ts";
+import { CopyProgram, ScanProgram } from "./routines.ts";
+import { ScatterProgram } from "./scatter.ts";
 import { SortProgram } from "./sort.ts";
 import { faultIn, Stream, type ByteRange, type Content, type Gate, type ReadyCall, type Use } from "./stream.ts";
 import { deviceItemSize, Staging, toDevice } from "./transfer.ts";

@@ -1,8 +1,7 @@
-/** The routines other than products: scatter, scan and copy. */
+/** Running totals, and copies. */
 
 import { valueType } from "../../graph/builder.ts";
 import type { BufferSlot, KernelData, RoutineData, RoutineStructure, ValueType } from "../../graph/kernel.ts";
-import { isDeterministic } from "../determinism.ts";
 import { describeKernel } from "./describe.ts";
 import { literal, loadElement, reducer, storeElement, wgslType } from "./express.ts";
 import type { Pipeline } from "./pipelines.ts";
@@ -17,232 +16,17 @@ import {
   type PreparedCall,
   type Scratch,
 } from "./program.ts";
-import { fillFrame, foldGrid, ShaderText, STORED, WORKGROUP, type Shader, type WordWriter } from "./shader.ts";
+import { fillFrame, foldGrid, ShaderText, WORKGROUP, type Shader, type WordWriter } from "./shader.ts";
 import { SHADERS } from "./shaders.generated.ts";
+import { declareWalk, stored, walk } from "./strided.ts";
 import { deviceItemSize } from "./transfer.ts";
 
 const product = (sizes: readonly number[]): number => sizes.reduce((n, size) => n * size, 1);
 
-function stored(slot: BufferSlot): string {
-  return STORED[slot.dtype as keyof typeof STORED];
-}
-
-/** Statements that turn the linear number `linear` (u32) of a coordinate into the element numbers of several operands. */
-function walk(rank: number, linear: string, operands: readonly string[]): string {
-  const lines = operands.map((name) => `  var ${name}_at = params.${name};`);
-  if (rank > 0) lines.push(`  var rest = ${linear};`);
-  for (let d = rank - 1; d >= 0; d--) {
-    lines.push(`  let c${d} = i32(rest % params.size${d});`, `  rest = rest / params.size${d};`);
-    for (const name of operands) lines.push(`  ${name}_at += c${d} * params.${name}_stride${d};`);
-  }
-  return lines.join("\n");
-}
-
-function declareWalk(text: ShaderText, rank: number, operands: readonly string[], stepped: readonly string[]): void {
-  for (let d = 0; d < rank; d++) text.field(`size${d}`, "u32");
-  for (const name of operands) {
-    text.field(name, "i32");
-    for (let d = 0; d < rank; d++) text.field(`${name}_stride${d}`, "i32");
-    if (stepped.includes(name)) text.field(`${name}_step`, "i32");
-  }
-}
-
-const without = (list: readonly number[], d: number): number[] => list.filter((_, i) => i !== d);
-
-/** See `scatter` in kernel.ts. */
-export class ScatterProgram implements DeviceProgram {
-  readonly structure: RoutineStructure;
-  readonly inPieces = true;
-  readonly #compiler: Compiler;
-  readonly #device: DeviceFigures;
-  readonly #pipelines = new Map<string, Pipeline>();
-
-  constructor(structure: RoutineStructure, compiler: Compiler, device: DeviceFigures) {
-    this.structure = structure;
-    this.#compiler = compiler;
-    this.#device = device;
-  }
-
-  warm(): void {
-    this.#compile(this.#isOrdered());
-  }
-
-  /** Whether entries that fall on one place combine in order. If not, any of them may stay. */
-  #isOrdered(): boolean {
-    const { mode, source } = this.structure.attrs;
-    return mode !== "set" || (isDeterministic() && source !== "scalar");
-  }
-
-  #compile(ordered: boolean): Pipeline {
-    const key = `${this.structure.key}${ordered ? "|ordered" : ""}`;
-    let pipeline = this.#pipelines.get(key);
-    if (pipeline === undefined) {
-      pipeline = this.#compiler.pipeline(key, () => renderScatter(key, this.structure, ordered));
-      this.#pipelines.set(key, pipeline);
-    }
-    return pipeline;
-  }
-
-  prepare(data: KernelData, slabs: readonly Slab[], tag: number): PreparedCall {
-    const { ints, scalars } = data as RoutineData;
-    const rank = this.structure.attrs["rank"] as number;
-    const dim = ints[0]!;
-    const extent = ints[1]!;
-    let at = 2;
-    const next = (count: number): readonly number[] => ints.slice(at, (at += count));
-    const sizes = next(rank);
-    const operand = (): Side => ({ strides: next(rank), offset: next(1)[0]! });
-    const sides = [operand(), operand()];
-    if (this.structure.attrs["source"] !== "scalar") sides.push(operand());
-    const length = sizes[dim]!;
-    const lineSizes = without(sizes, dim);
-    const ordered = this.#isOrdered();
-    const pipeline = this.#compile(ordered);
-    const usual: ScatterPiece = {
-      lineSizes,
-      entries: length,
-      place: 0,
-      places: extent,
-      sides,
-      memory: slabs,
-    };
-    const most = maxVolume(this.#device.budget, SCATTER_UNITS);
-    const each = product(lineSizes) * length * (ordered ? extent : 1);
-    const pieces = isWhole(slabs, each, most) ? [usual] : this.#cut(usual, dim, slabs, most * (ordered ? 1 : extent));
-    const record = (recorder: CallRecorder): void => {
-      for (const piece of pieces) {
-        const lines = product(piece.lineSizes);
-        const grid = foldGrid(
-          Math.ceil((lines * (ordered ? piece.places : piece.entries)) / WORKGROUP),
-          this.#device.maxGroupsPerDimension,
-        );
-        const words = (w: WordWriter): void => {
-          w.u32(lines);
-          w.u32(extent);
-          w.u32(piece.entries);
-          w.i32(piece.place);
-          w.u32(piece.places);
-          for (const size of piece.lineSizes) w.u32(size);
-          for (const side of piece.sides) {
-            w.i32(side.offset);
-            for (const stride of without(side.strides, dim)) w.i32(stride);
-            w.i32(side.strides[dim]!);
-          }
-          if (sides.length === 2) {
-            const type = valueType(this.structure.buffers[0]!.dtype);
-            if (type === "f") w.f32(scalars[0]!);
-            else if (type === "b") w.u32(Number(scalars[0] !== 0));
-            else w.i32(scalars[0]!);
-          }
-        };
-        const work = lines * piece.entries * (ordered ? piece.places : 1) * SCATTER_UNITS;
-        recorder.dispatch(pipeline, bound(pipeline.shader, piece.memory, null), grid, tag, words, work);
-      }
-    };
-    return { pipelines: [pipeline], scratch: false, record };
-  }
-
-  /**
-   * Lines, places and entries in pieces. Each element sees its entries in order, one piece after the other; where any entry may
-   * win, entries that fall on places of other pieces are passed over.
-   */
-  #cut(whole: ScatterPiece, dim: number, slabs: readonly Slab[], most: number): ScatterPiece[] {
-    const pieces = cutLoops({
-      name: describeKernel(this.structure),
-      outer: [...whole.lineSizes, whole.places, whole.entries],
-      inner: [],
-      segmentBytes: this.#device.segmentBytes,
-      maxVolume: most,
-      accesses: whole.sides.map(({ strides, offset }, slot) => ({
-        slab: slabs[slot]!,
-        itemBytes: deviceItemSize(this.structure.buffers[slot]!.dtype),
-        offset,
-        strides: [...without(strides, dim), ...(slot === 0 ? [strides[dim]!, 0] : [0, strides[dim]!])],
-      })),
-    });
-    const rank = whole.lineSizes.length;
-    return pieces.map(({ first, sizes, inner }) => {
-      const { offsets, segments } = inner[0]!;
-      return {
-        lineSizes: sizes.slice(0, rank),
-        place: first[rank]!,
-        places: sizes[rank]!,
-        entries: sizes[rank + 1]!,
-        sides: whole.sides.map(({ strides }, slot) => ({ strides, offset: offsets[slot]! })),
-        memory: segments.map((s) => s!),
-      };
-    });
-  }
-}
-
-/** How an operand of a scatter is walked. */
-interface Side {
-  readonly strides: readonly number[];
-  readonly offset: number;
-}
-
-/** A range of lines, entries, and places along the scattered dimension; what the operands are there. */
-interface ScatterPiece {
-  readonly lineSizes: readonly number[];
-  readonly entries: number;
-  readonly place: number;
-  readonly places: number;
-  readonly sides: readonly Side[];
-  readonly memory: readonly Bindable[];
-}
-
-/** Renders a scatter, `ordered` where entries that fall on one place combine in order. */
-export function renderScatter(key: string, structure: RoutineStructure, ordered: boolean): Shader {
-  const [out, index, source] = structure.buffers as [BufferSlot, BufferSlot, BufferSlot | undefined];
-  const mode = structure.attrs["mode"] as "set" | "add" | "prod" | "max" | "min";
-  const rank = (structure.attrs["rank"] as number) - 1;
-  const type = valueType(out.dtype);
-  const text = new ShaderText();
-  for (const name of ["lines", "extent", "length"]) text.field(name, "u32");
-  text.field("place", "i32");
-  text.field("places", "u32");
-  const operands = source === undefined ? ["out", "index"] : ["out", "index", "source"];
-  declareWalk(text, rank, operands, operands);
-  text.bind("out_buffer", stored(out), 0, true);
-  text.bind("index_buffer", stored(index), 1, false);
-  let value = type === "b" ? "(params.scalar != 0u)" : "params.scalar";
-  if (source === undefined) text.field("scalar", type === "f" ? "f32" : type === "b" ? "u32" : "i32");
-  else {
-    text.bind("source_buffer", stored(source), 2, false);
-    value = `(${loadElement(source, "source_buffer[source_at + entry * params.source_step]")})`;
-  }
-  const offsets = walk(rank, "line", operands);
-  const indexElement = loadElement(index, "index_buffer[index_at + entry * params.index_step]");
-  if (!ordered) {
-    const code = fillFrame(SHADERS.scatter_set, {
-      size: WORKGROUP,
-      index: indexElement,
-      line: "at / params.length",
-      entry: "i32(at % params.length)",
-      offsets,
-      store: storeElement(out, value),
-    });
-    return text.finish(key, code, true);
-  }
-  const combine = mode === "set" ? value : reducer(mode === "add" ? "sum" : mode, type).combine("value", value);
-  const code = fillFrame(SHADERS.scatter, {
-    size: WORKGROUP,
-    index: indexElement,
-    line: "at / params.places",
-    place: "i32(at % params.places)",
-    offsets,
-    load: loadElement(out, "out_buffer[target_at]"),
-    combine,
-    store: storeElement(out, "value"),
-  });
-  return text.finish(key, code, true);
-}
-
 /** Rows from which on each is scanned by one invocation, and the length up to which one always is. */
 const MANY_ROWS = 8192;
 const SHORT_ROW = 64;
-/** Work of an entry seen from a place, and of an element of a row, in units of the budget. */
-const SCATTER_UNITS = 4;
+/** Work of an element of a row, in units of the budget. */
 const SCAN_UNITS = 16;
 /** Neighbouring elements that a lane scans. */
 const SCAN_ITEMS = 4;

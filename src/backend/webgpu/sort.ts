@@ -38,6 +38,11 @@ export interface SortRows {
   readonly strides: readonly number[];
   readonly offset: number;
   readonly descending: boolean;
+  /**
+   * If given, the elements are indices (int32) that have to be below it: an index out of range sets the status word and comes last, and
+   * no more digits are sorted than there are.
+   */
+  readonly below?: number;
   /** Number of the slot (int32) that gets the order; null: it goes to the start of the scratch memory. */
   readonly target: number | null;
 }
@@ -71,7 +76,8 @@ function sortShort(
 ): SortCall {
   const { length } = rows;
   const batch = Math.max(1, Math.min(count, Math.floor(BATCH / Math.max(length, 1))));
-  const keys = compiler.pipeline(`${prefix}|keys`, () => renderKeys(`${prefix}|keys`, rows, false));
+  const keysName = `${prefix}|keys${rows.sizes.length}`;
+  const keys = compiler.pipeline(keysName, () => renderKeys(keysName, rows, false));
   const name = `sort|rows${rows.target ?? ""}`;
   const pipeline = compiler.pipeline(name, () => renderShort(name, rows.target));
   let padded = 2;
@@ -114,9 +120,9 @@ function sortLong(
   const tiles = Math.ceil(length / TILE);
   const batch = Math.max(1, Math.min(count, Math.floor(BATCH / length)));
   const held = batch * length;
-  const passes = rows.slot.dtype === "bool" || rows.slot.dtype === "uint8" ? 2 : 8;
+  const passes = Math.ceil(keyBits(rows) / 4);
   const get = (key: string, render: (key: string) => Shader): Pipeline => compiler.pipeline(key, () => render(key));
-  const keys = get(`${prefix}|keys and places`, (key) => renderKeys(key, rows, true));
+  const keys = get(`${prefix}|keys and places${rows.sizes.length}`, (key) => renderKeys(key, rows, true));
   const tally = get("sort|count", (key) => renderStep(key, SHADERS.sort_count));
   const scan = get("sort|scan", (key) => renderStep(key, SHADERS.sort_scan));
   const move = get("sort|move", (key) => renderMove(key, "keys"));
@@ -159,10 +165,24 @@ function stored(slot: BufferSlot): string {
   return STORED[slot.dtype as keyof typeof STORED];
 }
 
+/** Bits in which keys differ. */
+function keyBits(rows: SortRows): number {
+  if (rows.below !== undefined) return Math.max(32 - Math.clz32(rows.below), 1);
+  return rows.slot.dtype === "bool" || rows.slot.dtype === "uint8" ? 8 : 32;
+}
+
 /** The function that gives a number whose order as u32 is the elements', NaN last (first if descending), -0 equal to 0. */
 function keyFunction(rows: SortRows): string {
   const type = valueType(rows.slot.dtype);
   const flip = rows.descending ? "~" : "";
+  if (rows.below !== undefined)
+    return [
+      "fn sort_key(x: i32) -> u32 {",
+      "  let key = min(bitcast<u32>(x), params.below);",
+      "  if (key == params.below) { t_fault(); }",
+      "  return key;",
+      "}\n",
+    ].join("\n");
   const mask = rows.slot.dtype === "bool" || rows.slot.dtype === "uint8" ? " & 255u" : "";
   if (type === "b") return `fn sort_key(x: bool) -> u32 { return ${flip}select(0u, 1u, x)${mask}; }\n`;
   if (type === "i" && mask !== "") return `fn sort_key(x: i32) -> u32 { return ${flip}bitcast<u32>(x)${mask}; }\n`;
@@ -183,6 +203,7 @@ function declareInput(text: ShaderText, rows: SortRows): void {
   text.field("input", "i32");
   rows.strides.forEach((_, d) => text.field(`input_stride${d}`, "i32"));
   text.field("input_step", "i32");
+  if (rows.below !== undefined) text.field("below", "u32");
   text.bind("input_buffer", stored(rows.slot), rows.binding, false);
 }
 
@@ -191,6 +212,7 @@ function writeInput(w: WordWriter, rows: SortRows): void {
   w.i32(rows.offset);
   for (const stride of rows.strides) w.i32(stride);
   w.i32(rows.step);
+  if (rows.below !== undefined) w.u32(rows.below);
 }
 
 /** Statements that find where row `row` begins. */
@@ -228,7 +250,7 @@ function renderKeys(key: string, rows: SortRows, places: boolean): Shader {
     load: element(rows),
     places: places ? "  scratch[params.places + at] = i;" : "",
   });
-  return text.finish(key, code, false);
+  return text.finish(key, code, rows.below !== undefined);
 }
 
 function passText(): ShaderText {
