@@ -11,6 +11,21 @@ import { hold, isOlder, relabel, unhold } from "./graph/runtime.ts";
 import type { View } from "./graph/view.ts";
 import type { Tensor } from "./tensor.ts";
 
+/** Hears of storages, while a function is recorded to be run again. What `writes` throws keeps the storage as it is. */
+export interface StorageWatcher {
+  reads(storage: Storage, node: Node): void;
+  writes(storage: Storage): void;
+}
+
+let watcher: StorageWatcher | null = null;
+
+/** Sets who hears of storages (null: nobody); gives who did before. */
+export function watchStorages(next: StorageWatcher | null): StorageWatcher | null {
+  const before = watcher;
+  watcher = next;
+  return before;
+}
+
 /** Memory that several tensors may be views of. Its value at any moment is a node; writing binds it to a new one. */
 export class Storage {
   #node: Node;
@@ -40,6 +55,7 @@ export class Storage {
   }
 
   get node(): Node {
+    if (watcher !== null) watcher.reads(this, this.#node);
     return this.#node;
   }
 
@@ -56,6 +72,7 @@ export class Storage {
 
   /** Binds to the node of the new content, whose elements from `start` on are this storage's. */
   bind(node: Node, start = 0): void {
+    watcher?.writes(this);
     const old = this.#node;
     const wasState = this.#isState;
     // What is written after it was computed is carried along: memory of it is kept until the next write.
@@ -79,6 +96,7 @@ export class Storage {
    * Binds to a node of values that were saved before, on whatever device. What was recorded on the old ones keeps them, as far as they are there.
    */
   replace(node: Node): void {
+    watcher?.writes(this);
     this.version++;
     const old = this.#node;
     if (old.backend === node.backend) {
@@ -200,6 +218,7 @@ export function wrap(impl: Impl): Tensor {
 /** Sets a tensor's gradient; what `.grad` holds is state. */
 export function setGrad(impl: Impl, grad: Tensor | null): void {
   if (impl.grad === grad) return;
+  watcher?.writes(impl.storage);
   impl.grad?.impl.storage.unkeep();
   impl.grad = grad;
   grad?.impl.storage.keep(false, "gradient");

@@ -331,6 +331,7 @@ export {
   useDeterministicAlgorithms,
   type KernelChoices,
 } from "./determinism.ts";
+export { compile, type Compiled, type CompileStats } from "./compile.ts";
 export { compareDevices, warmup, type DeviceComparison, type DeviceDifference } from "./compare.ts";
 export { fromImage, toImageData, type FromImageOptions, type ImageSource, type Pixels } from "./image.ts";
 export * as io from "./io/index.ts";

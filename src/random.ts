@@ -8,6 +8,7 @@ import type { Backend } from "./backend/backend.ts";
 import { checkDType, isFloat, type DType } from "./dtype.ts";
 import { ArgumentError, DTypeError } from "./errors.ts";
 import { valueType, type Builder, type Value } from "./graph/builder.ts";
+import type { Node, NodeOp } from "./graph/node.ts";
 import { checkSameRandomness, exampleArg, randomOffsets } from "./graph/trace.ts";
 import { contiguousStrides, numel } from "./graph/view.ts";
 import { applyNode, argOf, checkFloating, checkSizes, checkTensor, iota, isTensor, mapOp } from "./ops/apply.ts";
@@ -67,6 +68,21 @@ function nextStream(): { key: readonly [number, number]; stream: number } {
   const { seed: key, counter } = state;
   state = { seed: key, counter: counter + 1 };
   return { key, stream: counter };
+}
+
+/** The operations that draw numbers by a stream: their nodes' first four scalars are its number and the seed. */
+const drawing = new WeakSet<NodeOp>();
+
+/** True if a node draws numbers by a stream. */
+export function isRandomNode(node: Node): boolean {
+  return drawing.has(node.op);
+}
+
+/** The scalars of a random node that was recorded when `from` was the state, as if it were recorded at the state `to`. */
+export function redrawn(node: Node, from: RandomState, to: RandomState): number[] {
+  const [low, high, , , ...rest] = node.scalars as [number, number, number, number];
+  const stream = high * 2 ** 32 + low - from.counter + to.counter;
+  return [stream >>> 0, Math.floor(stream / 2 ** 32) >>> 0, ...to.seed, ...rest];
 }
 
 interface Stream {
@@ -141,6 +157,7 @@ function randomTensor(
   const map = mapOp(`${op}:${dtype}${number.key}`, 40, (b, args, { scalars }) =>
     value(b, number.lower(b, args, scalars), scalars),
   );
+  drawing.add(map);
   return applyNode(backend, map, shape, dtype, number.args, stream);
 }
 
@@ -283,6 +300,7 @@ export function bernoulli(input: Tensor, p?: number): Tensor {
   const map = mapOp(`bernoulli:${dtype}${number.key}`, 40, (b, [q, ...rest], { scalars }) =>
     b.cast(b.compare("lt", uniform(b, number.lower(b, rest, scalars), scalars, dtype), q!), valueType(dtype)),
   );
+  drawing.add(map);
   const out = applyNode(input.impl.backend, map, source.shape, dtype, [argOf(source), ...number.args], stream);
   record("BernoulliBackward0", out, [[source, [], (g) => g.zerosLike()]]);
   return out;

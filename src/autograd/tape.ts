@@ -335,6 +335,11 @@ export function observeForward(observer: typeof attached): typeof attached {
   return before;
 }
 
+/** True while somebody has to see every entry as it is recorded: hooks on saved values, anomaly detection. */
+export function isObserved(): boolean {
+  return savedHooks.length > 0 || attached !== null || site !== null;
+}
+
 function checkFloat(name: string, out: Tensor): void {
   if (!isFloat(out.impl.dtype)) throw new AutogradError(`${name}: only floating point tensors can require gradients`);
 }

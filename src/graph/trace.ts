@@ -1,6 +1,6 @@
 /**
- * Programs that are recorded once on stand-ins for one example of a batch, to be rebuilt for the whole batch. While a
- * trace is open, what depends on a stand-in has no value of its own.
+ * Programs that are recorded once on stand-ins: for one example of a batch, to be rebuilt for the whole batch (`vmap`), or for arguments to come, to be
+ * run again as they are (`compile`). While a trace is open, what depends on a stand-in has no value of its own.
  */
 
 import type { Backend } from "../backend/backend.ts";
@@ -11,11 +11,14 @@ import { LEAF, Node, type Arg } from "./node.ts";
 /** What random operations do inside a vectorised function: fail, draw once for all examples, or draw for each. */
 export type Randomness = "error" | "same" | "different";
 
+/** In a function that is compiled, each run draws anew: its random nodes are given new numbers (`replay.ts`). */
+type TraceRandomness = Randomness | "replayed";
+
 /** A recording on stand-ins that is going on. */
 export interface Trace {
   /** Examples in the batch. */
   readonly size: number;
-  readonly randomness: Randomness;
+  readonly randomness: TraceRandomness;
   /** Nodes from this id on were recorded since it began. */
   readonly start: number;
   /** Stands for the int32 number of the example, which random operations need. */
@@ -34,7 +37,7 @@ export function standIn(backend: Backend, shape: readonly number[], dtype: DType
 }
 
 /** Begins a trace; everything recorded until `endTrace` belongs to it. */
-export function beginTrace(backend: Backend, size: number, randomness: Randomness): Trace {
+export function beginTrace(backend: Backend, size: number, randomness: TraceRandomness): Trace {
   const example = standIn(backend, [], "int32");
   const trace: Trace = { size, randomness, start: example.id, example, nodes: [] };
   traces.push(trace);
@@ -50,6 +53,16 @@ export function endTrace(trace: Trace, isOwn: (node: Node) => boolean): void {
     if (own[i]) node.settle();
     else around!.nodes.push(node);
   });
+}
+
+/** True while a program is recorded on stand-ins. */
+export function isTracing(): boolean {
+  return traces.length > 0;
+}
+
+/** True inside a function that is vectorised: nodes are to be rebuilt for a batch. */
+export function isVectorizing(): boolean {
+  return traces.some((t) => t.randomness !== "replayed");
 }
 
 /** Keeps a node that has just been recorded with the trace that it belongs to. */
@@ -92,7 +105,7 @@ export function randomOffsets(op: string, count: number): { readonly node: Node;
         `${op}: called inside a vectorised function with randomness "error": say whether every example draws its own numbers ` +
           `({ randomness: "different" }) or all have the same ({ randomness: "same" })`,
       );
-    if (trace.randomness === "same") continue;
+    if (trace.randomness === "same" || trace.randomness === "replayed") continue;
     result.push({ node: trace.example, step });
     step *= trace.size;
   }
@@ -101,6 +114,8 @@ export function randomOffsets(op: string, count: number): { readonly node: Node;
 
 /** Fails for an operation that draws on the host, where examples would have to differ. */
 export function checkSameRandomness(op: string): void {
+  if (traces.some((t) => t.randomness === "replayed"))
+    throw new AutogradError(`${op}: draws on the host, and cannot be part of a compiled program`);
   if (randomOffsets(op, 1).length > 0)
     throw new AutogradError(
       `${op}: draws on the host, so examples cannot differ: use { randomness: "same" }, or rand(n).argsort()`,

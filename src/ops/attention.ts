@@ -8,6 +8,7 @@ import { recordMany, type Grads } from "../autograd/tape.ts";
 import type { Backend } from "../backend/backend.ts";
 import { packAttention, statisticParts, type AttentionAttrs, type AttentionSide } from "../graph/attention.ts";
 import type { RoutineOp } from "../graph/node.ts";
+import { isVectorizing } from "../graph/trace.ts";
 import { broadcastShapes, contiguousStrides, expandView, numel, sameShape } from "../graph/view.ts";
 import type { Tensor } from "../tensor.ts";
 import { aliasOf, applyNode, argOf, commonBackend } from "./apply.ts";
@@ -30,7 +31,12 @@ export function canFuse(query: Tensor, key: Tensor, value: Tensor, mask: Tensor 
   const { fusesAttention } = query.impl.backend.limits;
   if (fusesAttention === undefined) return false;
   const all = mask === null ? [query, key, value] : [query, key, value, mask];
-  if (all.some((t) => t.impl.storage.node.traced || t.impl.backend !== query.impl.backend || t.numel() === 0))
+  if (
+    all.some(
+      (t) =>
+        (t.impl.storage.node.traced && isVectorizing()) || t.impl.backend !== query.impl.backend || t.numel() === 0,
+    )
+  )
     return false;
   if (key.dtype !== query.dtype || value.dtype !== query.dtype) return false;
   if (mask !== null && (mask.requiresGrad || (mask.dtype !== "bool" && mask.dtype !== query.dtype))) return false;

@@ -116,6 +116,7 @@ const LEFT_OUT: Readonly<Record<string, readonly string[]>> = {
     "onDeviceLost",
     "snapshot",
     "restore",
+    "compile",
     "warmup",
     "compareDevices",
     "useDeterministicAlgorithms",

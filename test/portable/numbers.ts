@@ -31,6 +31,17 @@ function words(seed: number, stream: number, count: number, lane = 0): number[] 
 }
 
 export const numbers = suite("numbers", {
+  "names in shaders hide no types, wherever in a kernel a reduction stands": async () => {
+    // The sum is instruction 32 of its kernel, an address the 32nd.
+    const x = tg.tensor([[1, 2], [3, 4]]); // prettier-ignore
+    const noise = tg.randn(2);
+    const y = x.add(noise).relu();
+    const total = y.mul(y).sum();
+    const [sum, n] = [await total.item(), (await noise.toArray()) as number[]];
+    const want = [[1, 2], [3, 4]].flatMap((row) => row.map((v, j) => Math.max(0, v + n[j]!) ** 2)); // prettier-ignore
+    expectClose(sum, want.reduce((p, q) => p + q)); // prettier-ignore
+  },
+
   "Philox gives its published vectors": {
     devices: ["cpu"],
     run: () => {

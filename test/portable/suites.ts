@@ -5,6 +5,7 @@ import { anomalies } from "./anomaly.ts";
 import { backward } from "./backward.ts";
 import { checkpoints, savedHooks } from "./checkpoint.ts";
 import { comparing } from "./compare.ts";
+import { compiling } from "./compile.ts";
 import { conformance } from "./conformance.ts";
 import { customFunction } from "./custom-function.ts";
 import { environment } from "./environment.ts";
@@ -45,5 +46,6 @@ export const suites: readonly PortableSuite[] = [
   images,
   drawing,
   comparing,
+  compiling,
   ...models,
 ];

@@ -144,7 +144,7 @@ export class Body {
     const { classes } = this.structure.accesses[access]!;
     const { outerRank } = this.structure;
     const walks = full !== null && scope === full && /[1s]/.test(classes.slice(outerRank));
-    const name = walks ? `i${access}` : `r${access}`;
+    const name = walks ? `at${access}` : `r${access}`;
     if (scope.has(name)) return name;
     if (!walks) {
       const terms = this.#terms(access, 0, outerRank, this.row, "o");

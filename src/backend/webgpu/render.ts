@@ -221,7 +221,7 @@ class FusedText implements BufferNames {
         full.line(`  j${r.at} = ${at};`);
         full.line("}");
       } else {
-        const total = this.#isBlocked(r) ? `u${r.at}` : `t${r.at}`;
+        const total = this.#isBlocked(r) ? `part${r.at}` : `t${r.at}`;
         full.line(`${total} = ${r.reducer.combine(total, x)};`);
       }
     }
@@ -235,12 +235,12 @@ class FusedText implements BufferNames {
     }
     // Terms are added up in blocks, and the blocks' sums after that: rounding errors grow with the root of their number.
     main.line(`for (var start = ${start}; start < ${last}; start += ${step} * params.block) {`);
-    for (const r of blocked) main.line(`  var u${r.at} = ${r.reducer.initial};`);
+    for (const r of blocked) main.line(`  var part${r.at} = ${r.reducer.initial};`);
     main.line(`  let stop = min(start + ${step} * params.block, ${last});`);
     main.line(`  for (var col = start; col < stop; col += ${step}) {`);
     main.append(full.lines);
     main.line("  }");
-    for (const r of blocked) main.line(`  t${r.at} = ${r.reducer.combine(`t${r.at}`, `u${r.at}`)};`);
+    for (const r of blocked) main.line(`  t${r.at} = ${r.reducer.combine(`t${r.at}`, `part${r.at}`)};`);
     main.line("}");
   }
 

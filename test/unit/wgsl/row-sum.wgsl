@@ -32,15 +32,15 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
   let o0 = i32(row);
   let r0 = params.a0 + o0 * params.a0s0;
   for (var start = lane; start < params.cols; start += 256u * params.block) {
-    var u1 = 0.0f;
+    var part1 = 0.0f;
     let stop = min(start + 256u * params.block, params.cols);
     for (var col = start; col < stop; col += 256u) {
       let n0 = i32(col);
-      let i0 = r0 + n0;
-      let v0 = b0[i0];
-      u1 = u1 + v0;
+      let at0 = r0 + n0;
+      let v0 = b0[at0];
+      part1 = part1 + v0;
     }
-    t1 = t1 + u1;
+    t1 = t1 + part1;
   }
   shared0[lane] = bitcast<u32>(t1);
   workgroupBarrier();

@@ -73,8 +73,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
   let r0 = params.a0 + o0 * params.a0s0;
   for (var col = lane; col < params.cols; col += 256u) {
     let n0 = i32(col);
-    let i0 = r0 + n0;
-    let v0 = b0[i0];
+    let at0 = r0 + n0;
+    let v0 = b0[at0];
     t1 = t_max(t1, v0);
   }
   shared0[lane] = bitcast<u32>(t1);
@@ -96,17 +96,17 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
   let v1 = t1;
   var t4 = 0.0f;
   for (var start = lane; start < params.cols; start += 256u * params.block) {
-    var u4 = 0.0f;
+    var part4 = 0.0f;
     let stop = min(start + 256u * params.block, params.cols);
     for (var col = start; col < stop; col += 256u) {
       let n0 = i32(col);
-      let i0 = r0 + n0;
-      let v0 = b0[i0];
+      let at0 = r0 + n0;
+      let v0 = b0[at0];
       let v2 = v0 - v1;
       let v3 = t_exp(v2);
-      u4 = u4 + v3;
+      part4 = part4 + v3;
     }
-    t4 = t4 + u4;
+    t4 = t4 + part4;
   }
   shared0[lane] = bitcast<u32>(t4);
   workgroupBarrier();
@@ -128,12 +128,12 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
   let r1 = params.a1 + o0 * params.a1s0;
   for (var col = lane; col < select(0u, params.cols, live); col += 256u) {
     let n0 = i32(col);
-    let i0 = r0 + n0;
-    let v0 = b0[i0];
+    let at0 = r0 + n0;
+    let v0 = b0[at0];
     let v2 = v0 - v1;
     let v3 = t_exp(v2);
     let v5 = v3 / v4;
-    let i1 = r1 + n0;
-    b1[i1] = v5;
+    let at1 = r1 + n0;
+    b1[at1] = v5;
   }
 }
