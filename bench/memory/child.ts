@@ -1,20 +1,23 @@
 /**
- * One loop of the memory report, in a process of its own (with `--expose-gc`): `child.ts <library> <loop> <device> <steps> <seconds>`. Prints
- * one line of JSON.
+ * One loop of the memory report, in a process of its own (with `--expose-gc`): `child.ts <library> <loop> <device> <steps> <seconds> <bytes>`.
+ * Prints one line of JSON.
  */
 
 import * as tg from "#tapegrad";
 import { NullBackend } from "../../src/backend/null.ts";
 import type { BackendLimits, Call, DeviceBuffer, ReadRequest, ReadResult } from "../../src/backend/backend.ts";
+import { observeRuns } from "../../src/graph/plan.ts";
 import { defaultBackend, endBackend, setBackend, setDefaultBackend } from "../../src/graph/devices.ts";
-import type { DType, HostArray } from "../../src/dtype.ts";
+import type { DType } from "../../src/dtype.ts";
 import { draw } from "../support/random.ts";
-import { loadJax, loadTfWasm } from "../support/peers.ts";
+import { provideGpu } from "../support/dawn.ts";
+import { loadJax, loadTfGpu, loadTfWasm } from "../support/peers.ts";
 import { initTapegrad } from "../subjects/all.ts";
 import { startJax } from "../training/jax.ts";
 import { mlp, startOf, type Stepper } from "../training/model.ts";
 import { startTfjs } from "../training/tfjs.ts";
-import { LOOPS, type Awaits } from "./loops.ts";
+import type { Tf } from "../subjects/tfjs-api.ts";
+import { LOOPS, MODEL, type Awaits } from "./loops.ts";
 
 /** What a loop leaves behind. */
 export interface MemoryOutcome {
@@ -23,6 +26,8 @@ export interface MemoryOutcome {
   readonly device: string;
   readonly steps: number;
   readonly seconds: number;
+  /** Why it ended before its last step, if it did: its seconds were over, or its process had grown by so many bytes. */
+  readonly stopped: "seconds" | "bytes" | null;
   /** Bytes that the library counts as in use (its own figures), after step 20 and at the end. */
   readonly live20: number | null;
   readonly live: number | null;
@@ -41,6 +46,9 @@ export interface MemoryOutcome {
   /** WebAssembly memory, which never shrinks. */
   readonly wasm20: number;
   readonly wasm: number;
+  /** Bytes of all GPU buffers that the library made and did not destroy, after step 20 and at the end; null on the CPU. */
+  readonly gpu20: number | null;
+  readonly gpu: number | null;
   /** The process's resident memory before the loop, after step 20 and at the end. */
   readonly rss0: number;
   readonly rss20: number;
@@ -76,6 +84,31 @@ Object.assign(WebAssembly, {
     return result;
   },
 });
+// On a GPU, what was made and not destroyed can be counted from outside.
+let gpuBytes: number | null = null;
+async function countGpuBytes(gpu: GPU): Promise<void> {
+  const probe = await (await gpu.requestAdapter())!.requestDevice();
+  const sample = probe.createBuffer({ size: 4, usage: GPUBufferUsage.STORAGE });
+  const device = Object.getPrototypeOf(probe) as GPUDevice;
+  const buffer = Object.getPrototypeOf(sample) as GPUBuffer;
+  const { createBuffer } = device;
+  const { destroy } = buffer;
+  const alive = new WeakSet<GPUBuffer>();
+  gpuBytes = 0;
+  device.createBuffer = function (this: GPUDevice, descriptor) {
+    const made = createBuffer.call(this, descriptor);
+    alive.add(made);
+    gpuBytes! += descriptor.size;
+    return made;
+  };
+  buffer.destroy = function (this: GPUBuffer) {
+    if (alive.delete(this)) gpuBytes! -= this.size;
+    destroy.call(this);
+    return undefined;
+  };
+  probe.destroy();
+}
+
 /** Bytes of the JavaScript heap that are reachable. */
 function heapBytes(): number {
   globalThis.gc?.();
@@ -94,107 +127,155 @@ interface Figures {
 
 const NOTHING: Figures = { live: null, cached: null, pooled: null, peak: null, tensors: null };
 
-/** Runs steps until there are enough or the time is over; a step is waited for as the loop has it. */
+/** Where a loop ends at the latest. */
+interface Bounds {
+  readonly steps: number;
+  readonly seconds: number;
+  /** Bytes by which the process may grow. */
+  readonly bytes: number;
+}
+
+/** Runs steps until there are enough or a bound is met; a step is waited for as the loop has it, and the last one in any case. */
 async function runLoop(
   awaits: Awaits,
-  steps: number,
-  seconds: number,
-  step: (i: number) => { read(): Promise<unknown> },
+  bounds: Bounds,
+  step: (i: number) => { read(): Promise<number> },
   figures: () => Figures,
-): Promise<Omit<MemoryOutcome, "library" | "loop" | "device" | "least" | "kept" | "failure">> {
+): Promise<Omit<MemoryOutcome, "library" | "loop" | "device" | "least" | "kept">> {
   const rss0 = process.memoryUsage.rss();
   const begin = performance.now();
   let at20 = NOTHING;
   let rss20 = 0;
   let wasm20 = 0;
   let heap20 = 0;
+  let gpu20: number | null = null;
   let done = 0;
-  while (done < steps && (performance.now() - begin) / 1e3 < seconds) {
-    const { read } = step(done++);
+  let stopped: MemoryOutcome["stopped"] = null;
+  let read: (() => Promise<number>) | null = null;
+  while (done < bounds.steps && stopped === null) {
+    ({ read } = step(done++));
     if (awaits === "each step" || (awaits === "each 100" && done % 100 === 0)) await read();
     if (done === WARM_STEPS) {
       at20 = figures();
       rss20 = process.memoryUsage.rss();
       heap20 = heapBytes();
       wasm20 = wasmBytes();
+      gpu20 = gpuBytes;
     }
+    if ((performance.now() - begin) / 1e3 > bounds.seconds) stopped = "seconds";
+    else if (done % 100 === 0 && process.memoryUsage.rss() - rss0 > bounds.bytes) stopped = "bytes";
   }
   const end = figures();
-  const elapsed = (performance.now() - begin) / 1e3;
+  const rest = {
+    wasm: wasmBytes(),
+    gpu: gpuBytes,
+    rss: process.memoryUsage.rss(),
+    heap: heapBytes(),
+  };
+  // Figures are of the loop; that it computed something shows in what comes last.
+  const last = await read!();
   return {
     steps: done,
-    seconds: elapsed,
+    seconds: (performance.now() - begin) / 1e3,
+    stopped: done < bounds.steps ? stopped : null,
     live20: at20.live,
     live: end.live,
     cached20: at20.cached,
     cached: end.cached,
     pooled: end.pooled,
-    peak: end.peak,
+    peak: figures().peak,
     tensors20: at20.tensors,
     tensors: end.tensors,
     wasm20,
-    wasm: wasmBytes(),
+    gpu20,
     rss0,
     rss20,
-    rss: process.memoryUsage.rss(),
     heap20,
-    heap: heapBytes(),
+    ...rest,
+    failure: Number.isFinite(last) ? null : `the last value is ${last}`,
   };
 }
 
+/** A value in a buffer: when it was first and last needed. */
+interface Life {
+  readonly bytes: number;
+  readonly first: number;
+  last: number;
+}
+
 /**
- * A null backend that notes when each buffer is first and last needed: the least is what they take together at the worst moment, each from its first to
- * its last use. A parameter's last version counts as needed until the next step, since what was computed from it may still be asked for.
+ * A null backend that notes when each value is first and last needed, whatever else its buffer serves for: the least is what values take
+ * together at the worst moment, each from its first to its last use. State that the user has at hand counts as needed until it is replaced:
+ * gradients, which can be read, and a parameter's last version, since what was computed from it may still be asked for.
  */
 class Tracing extends NullBackend {
-  readonly #first = new Map<DeviceBuffer, number>();
-  readonly #last = new Map<DeviceBuffer, number>();
-  readonly #parameters = new Set<DeviceBuffer>();
-  time = 0;
+  readonly #lives: Life[] = [];
+  readonly #current = new Map<DeviceBuffer, Life>();
+  readonly #state = new Set<DeviceBuffer>();
+  readonly #nodesOf = new Map<Call, readonly { readonly dtype: DType; readonly numel: number }[]>();
+  #time = 0;
 
-  #use(buffer: DeviceBuffer): void {
-    if (!this.#first.has(buffer)) this.#first.set(buffer, this.time);
-    this.#last.set(buffer, this.time);
+  /** Hears which values calls are about. */
+  listen(): void {
+    observeRuns(({ calls, nodesOf }) => {
+      calls.forEach((call, i) => this.#nodesOf.set(call, nodesOf[i]!));
+      return () => undefined;
+    });
   }
 
-  /** Says that a buffer has values of parameters. */
-  noteParameter(buffer: DeviceBuffer | null): void {
-    if (buffer !== null) this.#parameters.add(buffer);
+  /** Says that a buffer has state. */
+  noteState(buffer: DeviceBuffer | null): void {
+    if (buffer !== null) this.#state.add(buffer);
   }
 
   override release(buffer: DeviceBuffer): void {
-    if (this.#parameters.has(buffer)) this.#last.set(buffer, this.time);
+    const life = this.#current.get(buffer);
+    if (life !== undefined && this.#state.has(buffer)) life.last = this.#time;
+    this.#current.delete(buffer);
     super.release(buffer);
   }
 
-  override upload(buffer: DeviceBuffer, dtype: DType, data: HostArray): void {
-    // Host data is needed on the device when a kernel reads it, not before.
-    super.upload(buffer, dtype, data);
-  }
+  // Host data is needed on the device when a kernel reads it, not when it is uploaded.
 
   override run(calls: readonly Call[]): void {
     for (const call of calls) {
-      this.time++;
-      for (const buffer of call.buffers) this.#use(buffer);
+      this.#time++;
+      const nodes = this.#nodesOf.get(call);
+      this.#nodesOf.delete(call);
+      call.buffers.forEach((buffer, i) => {
+        const node = nodes?.[i];
+        const bytes = node === undefined ? buffer.bytes : this.bytesFor(node.dtype, node.numel);
+        this.#use(buffer, bytes, call.program.structure.buffers[i]!.mode === "write");
+      });
     }
     super.run(calls);
     this.reset();
   }
 
   override read(requests: readonly ReadRequest[]): Promise<ReadResult> {
-    this.time++;
-    for (const { buffer } of requests) this.#use(buffer);
+    this.#time++;
+    for (const { buffer } of requests) this.#use(buffer, buffer.bytes, false);
     return super.read(requests);
+  }
+
+  /** What a kernel writes whole is another value than what was there before. */
+  #use(buffer: DeviceBuffer, bytes: number, isNew: boolean): void {
+    const life = this.#current.get(buffer);
+    if (life !== undefined && !(isNew && life.last < this.#time)) life.last = this.#time;
+    else {
+      const begun = { bytes, first: this.#time, last: this.#time };
+      this.#lives.push(begun);
+      this.#current.set(buffer, begun);
+    }
   }
 
   /** The most bytes that were needed at the same time. */
   leastPeak(): number {
     const changes = new Map<number, number>();
     const add = (at: number, bytes: number): void => void changes.set(at, (changes.get(at) ?? 0) + bytes);
-    for (const [buffer, first] of this.#first) {
-      const last = this.#last.get(buffer)!;
-      add(first, buffer.bytes);
-      add(last + 1, -buffer.bytes);
+    for (const { bytes, first, last } of this.#lives) {
+      add(first, bytes);
+      add(last + 1, -bytes);
     }
     let now = 0;
     let peak = 0;
@@ -215,17 +296,24 @@ async function leastBytes(id: string, limits: BackendLimits): Promise<number> {
   const backend = new Tracing(limits);
   setBackend(backend);
   setDefaultBackend(backend);
+  backend.listen();
   const { step, parameters } = loop.start(tg);
   for (let i = 0; i < NULL_STEPS; i++) {
+    const before = parameters.map((p) => p.impl.storage.node);
     const value = step(i);
-    for (const p of parameters) backend.noteParameter(p.impl.storage.node.buffer);
+    for (const node of before) backend.noteState(node.buffer);
+    for (const p of parameters) {
+      backend.noteState(p.impl.storage.node.buffer);
+      backend.noteState(p.grad?.impl.storage.node.buffer ?? null);
+    }
     if (loop.awaits === "each step" || (loop.awaits === "each 100" && i % 100 === 99)) await value.data();
   }
   endBackend(backend);
+  observeRuns(null);
   return backend.leastPeak();
 }
 
-async function ours(id: string, device: "cpu" | "webgpu", steps: number, seconds: number): Promise<MemoryOutcome> {
+async function ours(id: string, device: "cpu" | "webgpu", bounds: Bounds): Promise<MemoryOutcome> {
   const loop = LOOPS.find((l) => l.id === id)!;
   await initTapegrad(device, "one");
   const backend = defaultBackend();
@@ -239,65 +327,63 @@ async function ours(id: string, device: "cpu" | "webgpu", steps: number, seconds
   tg.resetPeakMemory();
   const result = await runLoop(
     loop.awaits,
-    steps,
-    seconds,
+    bounds,
     (i) => {
       const value = step(i);
-      return { read: () => value.data() };
+      return { read: async () => (await value.data())[0]! };
     },
     figures,
   );
   const kept = loop.keeps === true ? result.steps : 0;
-  return { library: "tapegrad", loop: id, device, least, kept, failure: null, ...result };
+  return { library: "tapegrad", loop: id, device, least, kept, ...result };
 }
 
-const SMALL = mlp([64, 128, 10], 64);
+const SMALL = mlp(MODEL.layers, MODEL.batch);
 
-async function peer(library: string, steps: number, seconds: number): Promise<MemoryOutcome> {
+async function peer(library: string, device: "cpu" | "webgpu", bounds: Bounds): Promise<MemoryOutcome> {
+  if (device === "webgpu") await countGpuBytes(await provideGpu());
   let stepper: Stepper;
   let figures = (): Figures => NOTHING;
   if (library.startsWith("tfjs")) {
-    const tf = await loadTfWasm();
+    const tf: Tf = device === "cpu" ? await loadTfWasm() : await loadTfGpu();
     stepper = startTfjs(tf, SMALL, startOf(SMALL), !library.includes("without"));
     figures = () => {
       const { numBytes, numTensors } = tf.memory();
       return { ...NOTHING, live: numBytes, tensors: numTensors };
     };
   } else {
-    const jax = await loadJax("wasm", "one");
+    const jax = await loadJax(device === "cpu" ? "wasm" : "webgpu", "one");
     stepper = startJax(jax, SMALL, startOf(SMALL), library.includes("jit"));
   }
   let pending: Promise<void> | void;
   const result = await runLoop(
     "each step",
-    steps,
-    seconds,
+    bounds,
     (i) => {
-      const x = draw({ kind: "normal" }, 64 * 64, i + 1);
-      const y = draw({ kind: "index", below: 10 }, 64, i + 1) as Int32Array;
+      const x = draw({ kind: "normal" }, MODEL.batch * MODEL.layers[0], i + 1);
+      const y = draw({ kind: "index", below: 10 }, MODEL.batch, i + 1) as Int32Array;
       pending = stepper.step({ x, y });
       return {
         async read() {
           await pending;
-          await stepper.loss();
+          return stepper.loss();
         },
       };
     },
     figures,
   );
-  return { library, loop: "train", device: "cpu", least: null, kept: 0, failure: null, ...result };
+  return { library, loop: "train", device, least: null, kept: 0, ...result };
 }
 
-const [library, loop, device, steps, seconds] = process.argv.slice(2) as [
+const [library, loop, device, steps, seconds, bytes] = process.argv.slice(2) as [
   string,
   string,
   "cpu" | "webgpu",
   string,
   string,
+  string,
 ];
-const outcome =
-  library === "tapegrad"
-    ? await ours(loop, device, Number(steps), Number(seconds))
-    : await peer(library, Number(steps), Number(seconds));
+const bounds: Bounds = { steps: Number(steps), seconds: Number(seconds), bytes: Number(bytes) };
+const outcome = library === "tapegrad" ? await ours(loop, device, bounds) : await peer(library, device, bounds);
 console.log(JSON.stringify(outcome));
 process.exit(0);

@@ -4,12 +4,15 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { dawnEnvironment, ROOT, type SeenAdapter } from "../../scripts/support/environment.ts";
 import { matches, type BenchOptions } from "../support/options.ts";
+import { peerVersion } from "../support/peers.ts";
 import { bytes, ratio, table } from "../support/table.ts";
 import type { MemoryOutcome } from "./child.ts";
 import { LOOPS } from "./loops.ts";
 
 export interface MemoryResult {
   readonly adapter: SeenAdapter | null;
+  /** Versions of the peers. */
+  readonly versions: Readonly<Record<string, string>>;
   readonly outcomes: readonly JudgedOutcome[];
   /** What was promised and not kept, for people. */
   readonly unmet: readonly string[];
@@ -17,6 +20,8 @@ export interface MemoryResult {
 
 /** What a loop left, and whether that keeps the promises; null where nothing was promised, or it could not be seen. */
 export interface JudgedOutcome extends MemoryOutcome {
+  /** Whether every promise is kept. */
+  readonly isKept: boolean | null;
   readonly isFlat: boolean | null;
   readonly peakRatio: number | null;
   readonly isPeakKept: boolean | null;
@@ -29,26 +34,35 @@ const MOST_RATIO = 1.25;
 const MOST_PER_KEPT = 64;
 
 /** The training loop as their users write it: with the care that each of them asks for, and TensorFlow.js also without. */
-const PEERS = ["tfjs wasm", "tfjs wasm without tidy", "jax-js wasm", "jax-js wasm jit"];
+const PEERS = {
+  cpu: ["tfjs wasm", "tfjs wasm without tidy", "jax-js wasm", "jax-js wasm jit"],
+  webgpu: ["tfjs webgpu", "tfjs webgpu without tidy", "jax-js webgpu", "jax-js webgpu jit"],
+} as const;
+
+const PACKAGES = ["@tensorflow/tfjs-core", "@tensorflow/tfjs-backend-webgpu", "@jax-js/jax"];
 
 const FULL_STEPS = 10_000;
 const QUICK_STEPS = 300;
 /** Seconds that a loop may take, as software adapters are slow. */
 const FULL_SECONDS = 1800;
 const QUICK_SECONDS = 60;
+/** Bytes by which our process may grow (without any `await` the driver keeps what was sent), and what is enough to see of a peer. */
+const MOST_BYTES = 8 * 2 ** 30;
+const PEER_BYTES = 2 ** 30;
+const PEER_SECONDS = { cpu: 300, webgpu: 90 } as const;
 
 function runChild(
   library: string,
   loop: string,
   device: string,
-  steps: number,
-  seconds: number,
+  bounds: { readonly steps: number; readonly seconds: number; readonly bytes: number },
   variables: Readonly<Record<string, string>>,
 ): Promise<MemoryOutcome> {
+  const { steps, seconds, bytes } = bounds;
   const { promise, resolve } = Promise.withResolvers<MemoryOutcome>();
   const child = spawn(
     process.execPath,
-    ["--expose-gc", join(ROOT, "bench/memory/child.ts"), library, loop, device, String(steps), String(seconds)],
+    ["--expose-gc", join(ROOT, "bench/memory/child.ts"), ...[library, loop, device, steps, seconds, bytes].map(String)],
     { cwd: ROOT, env: { ...process.env, ...variables }, stdio: ["ignore", "pipe", "pipe"] },
   );
   let out = "";
@@ -69,12 +83,15 @@ function runChild(
 /** Holds an outcome of our own against the promises. */
 function judge(o: MemoryOutcome): JudgedOutcome {
   if (o.failure !== null || o.library !== "tapegrad")
-    return { ...o, isFlat: null, peakRatio: null, isPeakKept: null, bytesPerKept: null };
+    return { ...o, isKept: null, isFlat: null, peakRatio: null, isPeakKept: null, bytesPerKept: null };
   const grown = o.live! - o.live20!;
   const cached = o.cached! - o.cached20!;
   const bytesPerKept = o.kept === 0 ? null : Math.max(grown + cached, 0) / o.kept;
   const peakRatio = o.peak! / o.least!;
-  return { ...o, isFlat: grown === 0, peakRatio, isPeakKept: peakRatio <= MOST_RATIO, bytesPerKept };
+  const isFlat = grown === 0;
+  const isPeakKept = peakRatio <= MOST_RATIO;
+  const isKept = isFlat && isPeakKept && (bytesPerKept ?? 0) <= MOST_PER_KEPT && o.stopped === null;
+  return { ...o, isKept, isFlat, peakRatio, isPeakKept, bytesPerKept };
 }
 
 const size = (n: number | null | undefined): string => (n === null || n === undefined ? "-" : bytes(n));
@@ -85,7 +102,8 @@ function unmetBy(o: JudgedOutcome, steps: number): string[] {
   const where = `${o.loop} on ${o.device}`;
   if (o.failure !== null) return [`${where}: ${o.failure}`];
   const unmet: string[] = [];
-  if (o.steps < steps) unmet.push(`${where}: stopped after ${o.steps} of ${steps} steps, when its time was over`);
+  if (o.steps < steps)
+    unmet.push(`${where}: stopped after ${o.steps} of ${steps} steps, when its ${o.stopped} were used up`);
   if (o.isFlat === false) unmet.push(`${where}: live bytes went from ${o.live20} to ${o.live}`);
   if (o.isPeakKept === false)
     unmet.push(`${where}: the peak of ${o.peak} is ${ratio(o.peakRatio!)} the minimum of ${o.least}`);
@@ -96,6 +114,7 @@ function unmetBy(o: JudgedOutcome, steps: number): string[] {
 
 const OUR_HEADERS = [
   "loop",
+  "verdict",
   ">steps",
   ">live, step 20",
   ">live, end",
@@ -117,6 +136,7 @@ function ourRow(title: string, o: JudgedOutcome): string[] {
   if (o.failure !== null) return [title, `failed: ${o.failure}`];
   return [
     title,
+    o.isKept === true ? "kept" : "NOT KEPT",
     String(o.steps),
     size(o.live20),
     size(o.live),
@@ -143,12 +163,13 @@ const PEER_HEADERS = [
   "flat",
   ">tensors, step 20",
   ">tensors, end",
-  ">wasm, step 20",
-  ">wasm, end",
+  ">wasm or GPU, step 20",
+  ">wasm or GPU, end",
   ">RSS, step 20",
   ">RSS, end",
   ">JS heap, step 20",
   ">JS heap, end",
+  "stopped after",
 ];
 
 function peerRow(library: string, o: MemoryOutcome): string[] {
@@ -161,13 +182,23 @@ function peerRow(library: string, o: MemoryOutcome): string[] {
     o.live === null ? "-" : yesNo(o.live === o.live20),
     o.tensors20 === null ? "-" : String(o.tensors20),
     o.tensors === null ? "-" : String(o.tensors),
-    size(o.wasm20),
-    size(o.wasm),
+    size(o.gpu20 ?? o.wasm20),
+    size(o.gpu ?? o.wasm),
     size(o.rss20),
     size(o.rss),
     size(o.heap20),
     size(o.heap),
+    o.stopped === null
+      ? ""
+      : o.stopped === "bytes"
+        ? `${bytes(PEER_BYTES)} more of process memory`
+        : `${o.seconds.toFixed(0)} s`,
   ];
+}
+
+function nameOf(device: "cpu" | "webgpu", adapter: SeenAdapter | null): string {
+  if (device === "cpu") return "CPU";
+  return `WebGPU on ${adapter!.name}${adapter!.isSoftware ? " (software)" : ""}`;
 }
 
 /** Runs every loop in a process of its own, and prints what it left. */
@@ -183,26 +214,31 @@ export async function runMemory(options: BenchOptions): Promise<MemoryResult> {
     const rows: string[][] = [];
     for (const loop of LOOPS) {
       if (!matches(loop.id, options.only) || !matches(`tapegrad ${device}`, options.subjects)) continue;
-      const o = judge(await runChild("tapegrad", loop.id, device, steps, seconds, variables));
+      const o = judge(await runChild("tapegrad", loop.id, device, { steps, seconds, bytes: MOST_BYTES }, variables));
       outcomes.push(o);
       unmet.push(...unmetBy(o, steps));
       rows.push(ourRow(loop.title, o));
     }
-    if (rows.length === 0) continue;
-    const name = device === "cpu" ? "CPU" : `WebGPU on ${adapter!.name}${adapter!.isSoftware ? " (software)" : ""}`;
-    console.log(`\nTapegrad, ${name}\n${table(OUR_HEADERS, rows)}`);
+    if (rows.length > 0) console.log(`\nTapegrad, ${nameOf(device, adapter)}\n${table(OUR_HEADERS, rows)}`);
   }
-  const rows: string[][] = [];
-  for (const library of PEERS) {
-    if (!matches("train", options.only) || !matches(library, options.subjects)) continue;
-    const o = judge(await runChild(library, "train", "cpu", steps, seconds, {}));
-    outcomes.push(o);
-    rows.push(peerRow(library, o));
+  for (const device of devices) {
+    const rows: string[][] = [];
+    for (const library of PEERS[device]) {
+      if (!matches("train", options.only) || !matches(library, options.subjects)) continue;
+      const most = Math.min(seconds, PEER_SECONDS[device]);
+      const o = judge(await runChild(library, "train", device, { steps, seconds: most, bytes: PEER_BYTES }, variables));
+      outcomes.push(o);
+      rows.push(peerRow(library, o));
+    }
+    if (rows.length > 0)
+      console.log(
+        `\nThe training loop (await each step) in the peers, ${nameOf(device, adapter)}\n${table(PEER_HEADERS, rows)}`,
+      );
   }
-  if (rows.length > 0) console.log(`\nThe training loop (await each step) in the peers\n${table(PEER_HEADERS, rows)}`);
   for (const line of unmet) console.log(`NOT MET: ${line}`);
   const own = outcomes.filter((o) => o.library === "tapegrad").length;
   if (own > 0)
     console.log(unmet.length === 0 ? `all ${own} loops: flat, and within ${MOST_RATIO} of the minimum\n` : "");
-  return { adapter, outcomes, unmet };
+  const versions = Object.fromEntries(PACKAGES.map((name) => [name, peerVersion(name)]));
+  return { adapter, versions, outcomes, unmet };
 }

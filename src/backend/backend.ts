@@ -64,6 +64,8 @@ export interface BackendLimits {
   readonly buffersPerKernel: number;
   /** Most bytes of one tensor (which may lie in several buffers of the device). */
   readonly maxBufferBytes: number;
+  /** Most bytes of a tensor that lies in one piece, on devices that have larger ones in several. */
+  readonly pieceBytes?: number;
   /** Most elements of an intermediate value that is computed on the way, without ever being in memory: more would take too long. */
   readonly maxElements: number;
   /**

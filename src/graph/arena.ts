@@ -6,14 +6,18 @@ import { routineKey, type BufferSlot } from "./kernel.ts";
 import { figuresOf, type LiveValue } from "./figures.ts";
 import type { Node } from "./node.ts";
 
-/** Largest value that goes into a slot, bytes; and the size of a slot. */
+/** Largest value that goes into a slot, bytes. */
 export const ARENA_BYTES = 16;
-/** Slots of the first block; each further block is twice as large, up to a bound. */
-const FIRST_SLOTS = 64;
-const MOST_SLOTS = 4096;
+/** Bytes of the slots that there are: most values are a single number. Each block has slots of one size. */
+const SLOT_BYTES = [4, ARENA_BYTES] as const;
+/** Bytes of the first blocks, and the part of all blocks that a further one has: what is not yet used of it is memory for nothing. */
+const FIRST_BYTES = 256;
+const GROWTH = 1 / 8;
 
 interface Block {
   readonly buffer: DeviceBuffer;
+  /** Of each slot. */
+  readonly slotBytes: number;
   readonly free: number[];
   readonly slots: number;
 }
@@ -55,29 +59,35 @@ export class Arena {
   /** A free slot. */
   take(node: Node, bytes: number): Slot {
     if (bytes > ARENA_BYTES) throw new RangeError(`${bytes} bytes do not fit into a slot of ${ARENA_BYTES}`);
+    const slotBytes = SLOT_BYTES.find((size) => size >= bytes)!;
     let block = this.#blocks.findLast(
-      ({ free, buffer }) => free.length > 0 && (this.#backend.faultOf?.(buffer, NO_PART) ?? null) === null,
+      (b) =>
+        b.slotBytes === slotBytes && b.free.length > 0 && (this.#backend.faultOf?.(b.buffer, NO_PART) ?? null) === null,
     );
-    if (block === undefined) {
-      const slots = Math.min(FIRST_SLOTS * 2 ** this.#blocks.length, MOST_SLOTS);
-      const buffer = this.#backend.allocate(slots * ARENA_BYTES);
-      block = { buffer, slots, free: Array.from({ length: slots }, (_, i) => slots - 1 - i) };
-      this.#blocks.push(block);
-    }
+    block ??= this.#grow(slotBytes);
     const owner = typeof WeakRef === "undefined" ? null : new WeakRef(node);
     const index = block.free.pop()!;
     const itemBytes = this.#backend.bytesFor(node.dtype, ARENA_BYTES) / ARENA_BYTES;
-    const slot: Slot = { block, index, start: (index * ARENA_BYTES) / itemBytes, owner };
+    const slot: Slot = { block, index, start: (index * slotBytes) / itemBytes, owner };
     this.#taken.add(slot);
     return slot;
   }
 
-  /** Frees a slot; an empty block goes unless it is the first. */
+  #grow(slotBytes: number): Block {
+    const buffer = this.#backend.allocate(Math.max(FIRST_BYTES, Math.ceil(this.bytes * GROWTH)));
+    const slots = Math.floor(buffer.bytes / slotBytes);
+    const block = { buffer, slotBytes, slots, free: Array.from({ length: slots }, (_, i) => slots - 1 - i) };
+    this.#blocks.push(block);
+    return block;
+  }
+
+  /** Frees a slot; an empty block goes unless it is the first of its size. */
   give(slot: Slot): void {
     if (!this.#taken.delete(slot)) return;
     const { block, index } = slot;
     block.free.push(index);
-    if (block.free.length < block.slots || block === this.#blocks[0]) return;
+    const isFirst = this.#blocks.find((b) => b.slotBytes === block.slotBytes) === block;
+    if (block.free.length < block.slots || isFirst) return;
     this.#blocks.splice(this.#blocks.indexOf(block), 1);
     this.#backend.release(block.buffer);
   }
@@ -94,8 +104,8 @@ export class Arena {
 
   /** What is told of the values in slots, and of the rest of the blocks. */
   values(): LiveValue[] {
-    const result = this.nodes().map((node) => figuresOf(node, ARENA_BYTES));
-    const rest = this.bytes - result.length * ARENA_BYTES;
+    const result = this.nodes().map((node) => figuresOf(node, node.slot!.block.slotBytes));
+    const rest = this.bytes - result.reduce((sum, { bytes }) => sum + bytes, 0);
     if (rest === 0) return result;
     return [...result, blockOf(rest)];
   }

@@ -4,6 +4,7 @@ import type { Backend, Call, DeviceBuffer, Program } from "../backend/backend.ts
 import { fromHalf } from "../dtype.ts";
 import type { KernelData } from "./kernel.ts";
 import { describeNode, type Node } from "./node.ts";
+import { placeLives, type Life } from "./placement.ts";
 import { schedule } from "./schedule.ts";
 import type { Streams } from "./streams.ts";
 
@@ -29,12 +30,11 @@ interface PlannedStep {
 /** Memory of a stored value. */
 type Place = { readonly kind: "leaf"; readonly node: number } | { readonly kind: "slot"; readonly index: number };
 
-/** A piece of memory of a run. What is kept may begin in memory that temporaries have used before. */
+/** A piece of memory of a run, and the position of the node that it was taken for. */
 interface PlannedSlot {
   readonly bytes: number;
-  /** Position of the first node whose value it holds. */
   readonly node: number;
-  isKept: boolean;
+  readonly isKept: boolean;
 }
 
 /** A schedule compiled for one structure of program. */
@@ -42,7 +42,7 @@ export interface Plan {
   readonly steps: readonly PlannedStep[];
   readonly places: ReadonlyMap<number, Place>;
   /** Memory to allocate before the run. */
-  readonly slots: readonly Readonly<PlannedSlot>[];
+  readonly slots: readonly PlannedSlot[];
   /** Positions of nodes that must be on the device before. */
   readonly inputs: readonly number[];
   /** Positions of nodes whose memory was taken over. */
@@ -91,67 +91,50 @@ export function makePlan(graph: Graph, targets: ReadonlySet<Node>, backend: Back
   };
   const keptRoots = new Set<Node>();
   for (const target of targets) keptRoots.add(rootOf(target));
+  const buffersOf = (step: (typeof steps)[number]): readonly Node[] =>
+    step.kind === "fused" ? step.kernel.buffers : step.buffers;
+  const isComputed = (node: Node): boolean => position.get(node)! < graph.pending;
+  const firstUse = new Map<Node, number>();
   const lastUse = new Map<Node, number>();
   steps.forEach((step, i) => {
-    const buffers = step.kind === "fused" ? step.kernel.buffers : step.buffers;
-    for (const node of buffers) lastUse.set(rootOf(node), i);
+    for (const root of buffersOf(step).map(rootOf)) {
+      if (!firstUse.has(root)) firstUse.set(root, i);
+      lastUse.set(root, i);
+    }
   });
+  for (const target of stored)
+    if (targets.has(target) && !firstUse.has(rootOf(target))) firstUse.set(rootOf(target), 0);
+  const roots = [...firstUse.keys()].filter(isComputed);
+  const { slots: placed, slotOf } = placeLives(
+    roots.map((root): Life => ({
+      bytes: backend.bytesFor(root.dtype, root.numel),
+      first: firstUse.get(root)!,
+      last: keptRoots.has(root) ? Infinity : lastUse.get(root)!,
+    })),
+    backend.limits.pieceBytes,
+  );
+  const slots = placed.map(({ bytes, isKept, life }): PlannedSlot => ({
+    bytes,
+    isKept,
+    node: position.get(roots[life]!)!,
+  }));
+  const slotOfRoot = new Map(roots.map((root, i) => [root, slotOf[i]!]));
 
   const places = new Map<number, Place>();
   const inputs = new Set<number>();
-  const slots: PlannedSlot[] = [];
-  const free: number[] = [];
-  const placeOfRoot = new Map<Node, Place>();
   const place = (node: Node): void => {
     const root = rootOf(node);
-    let known = placeOfRoot.get(root);
-    if (known === undefined) {
-      const bytes = backend.bytesFor(root.dtype, root.numel);
-      if (position.get(root)! >= graph.pending) {
-        known = { kind: "leaf", node: position.get(root)! };
-        inputs.add(position.get(root)!);
-      } else known = { kind: "slot", index: takeSlot(position.get(root)!, bytes, keptRoots.has(root)) };
-      placeOfRoot.set(root, known);
-    }
-    places.set(position.get(node)!, known);
-  };
-  const takeSlot = (node: number, bytes: number, isKept: boolean): number => {
-    const free = isKept ? takeKept(bytes) : takeTemporary(bytes);
-    return free >= 0 ? free : slots.push({ bytes, node, isKept }) - 1;
-  };
-  const takeTemporary = (bytes: number): number => {
-    let best = -1;
-    for (const index of free) {
-      const size = slots[index]!.bytes;
-      if (size >= bytes && size <= 2 * bytes + 256 && (best < 0 || size < slots[best]!.bytes)) best = index;
-    }
-    if (best >= 0) free.splice(free.indexOf(best), 1);
-    return best;
-  };
-  // What outlives the run takes no more than it needs.
-  const takeKept = (bytes: number): number => {
-    const size = backend.allocationBytes(bytes);
-    const at = free.findIndex((i) => slots[i]!.bytes >= bytes && backend.allocationBytes(slots[i]!.bytes) === size);
-    if (at < 0) return -1;
-    const [index] = free.splice(at, 1);
-    slots[index!]!.isKept = true;
-    return index!;
+    const at = position.get(root)!;
+    if (at >= graph.pending) inputs.add(at);
+    places.set(
+      position.get(node)!,
+      at >= graph.pending ? { kind: "leaf", node: at } : { kind: "slot", index: slotOfRoot.get(root)! },
+    );
   };
 
-  const isStored = new Set(stored);
-  const planned = steps.map((step, i): PlannedStep => {
-    const buffers = step.kind === "fused" ? step.kernel.buffers : step.buffers;
-    for (const node of buffers) {
-      const at = position.get(node)!;
-      if (at >= graph.pending) {
-        inputs.add(at);
-        if (!places.has(at)) places.set(at, { kind: "leaf", node: at });
-      } else if (!places.has(at)) place(node);
-    }
-    for (const node of new Set(buffers.map(rootOf))) {
-      const known = placeOfRoot.get(node);
-      if (known?.kind === "slot" && !slots[known.index]!.isKept && lastUse.get(node) === i) free.push(known.index);
-    }
+  const planned = steps.map((step): PlannedStep => {
+    const buffers = buffersOf(step);
+    for (const node of buffers) if (!places.has(position.get(node)!)) place(node);
     const structure = step.kind === "fused" ? step.kernel.structure : step.structure;
     const scalars = step.kind === "fused" ? step.kernel.scalars : step.scalars;
     const data: KernelData =
@@ -173,7 +156,7 @@ export function makePlan(graph: Graph, targets: ReadonlySet<Node>, backend: Back
       usesStatus: structure.usesStatus,
     };
   });
-  for (const target of targets) if (!places.has(position.get(target)!) && isStored.has(target)) place(target);
+  for (const target of stored) if (targets.has(target) && !places.has(position.get(target)!)) place(target);
   const taken: number[] = [];
   for (const base of takesOver.values()) if (position.get(base)! >= graph.pending) taken.push(position.get(base)!);
   return {

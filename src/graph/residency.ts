@@ -152,17 +152,19 @@ export class Residency {
   }
 
   /**
-   * Drops caches, so that `need` more bytes fit into what the program needs at its highest point. `pinned` stays. Gives the bytes
-   * that all memory, free memory included, should keep to.
+   * Drops caches, so that `need` more bytes fit into what the program needs at its highest point, once `leaving` bytes of state are
+   * freed. `pinned` stays. Gives the bytes that all memory, free memory included, should keep to.
    */
-  makeRoom(need: number, pinned: ReadonlySet<Node>): number {
-    let { usedBytes } = this.#backend.memory();
+  makeRoom(need: number, pinned: ReadonlySet<Node>, leaving = 0): number {
+    let usedBytes = this.#backend.memory().usedBytes - leaving;
     let pinnedBytes = 0;
     for (const node of pinned)
       if (node.buffer !== null && (this.#caches.has(node) || this.#held.has(node))) pinnedBytes += node.buffer.bytes;
+    const arenaBytes = this.#arena.bytes;
     const required = usedBytes - this.#cachedBytes + pinnedBytes + need;
-    this.#required = Math.max(this.#required, required);
-    let allowed = this.#isThrifty ? required : this.#required * SLACK;
+    this.#required = Math.max(this.#required, required - arenaBytes);
+    // Small values that may be held fill the slack first.
+    let allowed = this.#isThrifty ? required : Math.max(this.#required * SLACK, this.#required + arenaBytes);
     if (this.#budget !== null) allowed = Math.min(allowed, Math.max(this.#budget, required));
     const recomputable = new Set<Node>();
     if (usedBytes + need > allowed)

@@ -441,10 +441,11 @@ function runInRoom(
   const { backend } = graph.nodes[0]!;
   checkSizes(plan, graph, backend);
   checkWork(graph, backend);
-  retireOlder(residency, targets, pinned);
   const streams = streamsOf(plan, graph, backend);
   const need = bytesOf(plan, graph, backend, streams);
-  const within = residency.makeRoom(need, pinned);
+  // Caches that are computed from what is about to be freed give way before: afterwards they would have to be kept.
+  const within = residency.makeRoom(need, pinned, bytesOfOlder(targets, pinned));
+  retireOlder(residency, targets, pinned);
   backend.keepWithin?.(within);
   residency.touch(pinned);
   const attempts = [() => undefined, () => residency.dropCaches(pinned), () => residency.dropHeld(pinned)];
@@ -534,12 +535,26 @@ function retireOlder(residency: Residency, targets: ReadonlySet<Node>, pinned: R
   for (const { previous } of targets) {
     if (previous === null) continue;
     for (let older = previous.previous; older !== null; older = older.previous)
-      if (!older.stepped || older.owners > 0 || older.holds > 0 || pinned.has(older)) {
+      if (isWanted(older, pinned)) {
         older.superseded = false;
         residency.reconsider(older);
       } else residency.release(older, OVERWRITTEN);
     previous.previous = null;
   }
+}
+
+/** Bytes that \`retireOlder\` frees. */
+function bytesOfOlder(targets: ReadonlySet<Node>, pinned: ReadonlySet<Node>): number {
+  let bytes = 0;
+  for (const { previous } of targets)
+    for (let older = previous?.previous ?? null; older !== null; older = older.previous)
+      if (!isWanted(older, pinned)) bytes += older.buffer?.bytes ?? 0;
+  return bytes;
+}
+
+/** True for a version that something else may still ask for. */
+function isWanted(older: Node, pinned: ReadonlySet<Node>): boolean {
+  return !older.stepped || older.owners > 0 || older.holds > 0 || pinned.has(older);
 }
 
 /** Frees the last version, too, if nothing was recorded that could still be computed from it. */

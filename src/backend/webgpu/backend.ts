@@ -142,6 +142,7 @@ export class WebGpuBackend implements Backend {
       // One is the status word; scratch memory takes the place of an output.
       buffersPerKernel: Math.min(this.#figures.maxBindings - 1, MOST_BUFFERS),
       maxBufferBytes: MAX_TENSOR_BYTES,
+      pieceBytes: this.#figures.segmentBytes,
       maxElements: found.isSoftware ? 2 ** 32 : 2 ** 40,
       fusesRows: (outer, inner) => outer >= 32 || inner <= 16384,
       // Software adapters take seconds to compile the tiles.
