@@ -38,9 +38,9 @@ fn main(
     }
   }
   if (live) {
-    for (var i = local; i < params.length; i += 256u) {
-      let at = (params.first_row + row) * params.length + i;
-      let place = places[i];
+    for (var i = local; i < params.wanted; i += 256u) {
+      let at = (params.first_row + row) * params.wanted + i;
+      let place = {{place}};
       {{write}}
     }
   }

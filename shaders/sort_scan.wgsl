@@ -1,4 +1,4 @@
-// Where the elements of each digit and tile of a row start: a running sum of the counts, a workgroup a row.
+// Where the elements of each of {{digits}} digits and each tile of a row start: a running sum of the counts, a workgroup a row.
 
 var<workgroup> sums: array<u32, 512>;
 
@@ -11,7 +11,7 @@ fn main(
   let group = group_id.y * group_count.x + group_id.x;
   let live = group < params.rows;
   let row = min(group, params.rows - 1u);
-  let count = 16u * params.tiles;
+  let count = {{digits}}u * params.tiles;
   let share = (count + 255u) / 256u;
   let first = params.counts + row * count;
   let begin = min(local * share, count);

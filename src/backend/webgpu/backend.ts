@@ -145,6 +145,7 @@ export class WebGpuBackend implements Backend {
       pieceBytes: this.#figures.segmentBytes,
       maxElements: found.isSoftware ? 2 ** 32 : 2 ** 40,
       fusesRows: (outer, inner) => outer >= 32 || inner <= 16384,
+      sortsFirst: true,
       // Software adapters take seconds to compile the tiles.
       fusesAttention: (width, bytes) =>
         !this.#figures.isSoftware && bytes <= this.#figures.segmentBytes && fitsAttention(this.#figures, width),

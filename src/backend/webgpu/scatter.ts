@@ -21,7 +21,8 @@ import {
 } from "./program.ts";
 import { fillFrame, foldGrid, ShaderText, WORKGROUP, type Shader, type WordWriter } from "./shader.ts";
 import { SHADERS } from "./shaders.generated.ts";
-import { planSort, type SortCall, type SortRows } from "./sort.ts";
+import { planSort } from "./sort.ts";
+import type { SortCall, SortRows } from "./sort-keys.ts";
 import { declareWalk, stored, walk } from "./strided.ts";
 import { deviceItemSize } from "./transfer.ts";
 
@@ -219,6 +220,7 @@ export class ScatterProgram implements DeviceProgram {
       strides: rowDims.map((d) => index.strides[d]!),
       offset: index.offset,
       descending: false,
+      wanted: length,
       below: extent,
       target: null,
     };

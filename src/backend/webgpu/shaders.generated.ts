@@ -829,6 +829,176 @@ fn main(
   if (place >= 0i && place < i32(params.places)) { out_buffer[out_at + place * params.out_step] = {{store}}; }
 }
 `,
+  select_count: `var<workgroup> own_counts: array<atomic<u32>, 256>;
+{{key}}
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group_id: vec3<u32>,
+  @builtin(num_workgroups) group_count: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let group = group_id.y * group_count.x + group_id.x;
+  let live = group < params.rows * params.tiles;
+  let here = min(group / params.tiles, params.rows - 1u);
+  let tile = group % params.tiles;
+  let row = params.first_row + here;
+{{offsets}}
+  let digits = atomicLoad(&scratch[params.state + here * 2u]);
+  atomicStore(&own_counts[local], 0u);
+  workgroupBarrier();
+  let first = tile * params.tile;
+  let last = select(first, min(first + params.tile, params.length), live);
+  for (var i = first + local; i < last; i += 256u) {
+    let key = sort_key({{load}});
+    if ((key & params.mask) == digits) { atomicAdd(&own_counts[(key >> params.shift) & 255u], 1u); }
+  }
+  workgroupBarrier();
+  let own = atomicLoad(&own_counts[local]);
+  if (own > 0u) { atomicAdd(&scratch[params.counts + here * 256u + local], own); }
+}
+`,
+  select_digit: `var<workgroup> sums: array<u32, 512>;
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group_id: vec3<u32>,
+  @builtin(num_workgroups) group_count: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let group = group_id.y * group_count.x + group_id.x;
+  let live = group < params.rows;
+  let here = min(group, params.rows - 1u);
+  let at = params.counts + here * 256u + local;
+  let own = scratch[at];
+  let state = params.state + here * 2u;
+  let wanted = scratch[state + 1u];
+  sums[local] = own;
+  workgroupBarrier();
+  var turn = 0u;
+  for (var step = 1u; step < 256u; step = step << 1u) {
+    var value = sums[turn * 256u + local];
+    if (local >= step) { value += sums[turn * 256u + local - step]; }
+    sums[(1u - turn) * 256u + local] = value;
+    turn = 1u - turn;
+    workgroupBarrier();
+  }
+  let through = sums[turn * 256u + local];
+  let before = through - own;
+  storageBarrier();
+  if (live) {
+    if (before < wanted && wanted <= through) {
+      scratch[state] |= local << params.shift;
+      scratch[state + 1u] = wanted - before;
+    }
+    scratch[at] = 0u;
+  }
+}
+`,
+  select_init: `@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group_id: vec3<u32>,
+  @builtin(num_workgroups) group_count: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let row = group_id.y * group_count.x + group_id.x;
+  if (row >= params.rows) { return; }
+  scratch[params.counts + row * 256u + local] = 0u;
+  if (local == 0u) {
+    scratch[params.state + row * 2u] = 0u;
+    scratch[params.state + row * 2u + 1u] = params.wanted;
+  }
+}
+`,
+  select_move: `var<workgroup> own_sums: array<u32, 512>;
+{{key}}
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group_id: vec3<u32>,
+  @builtin(num_workgroups) group_count: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let group = group_id.y * group_count.x + group_id.x;
+  let live = group < params.rows * params.tiles;
+  let here = min(group / params.tiles, params.rows - 1u);
+  let tile = group % params.tiles;
+  let row = params.first_row + here;
+{{offsets}}
+  let bound = scratch[params.state + here * 2u];
+  let last = select(0u, params.length, live);
+  var own = 0u;
+  var own_keys: array<u32, 4>;
+  for (var e = 0u; e < 4u; e++) {
+    let i = tile * 1024u + local * 4u + e;
+    if (i < last) {
+      own_keys[e] = sort_key({{load}});
+      own += select(0u, 1u, own_keys[e] < bound) + select(0u, 0x10000u, own_keys[e] == bound);
+    }
+  }
+  own_sums[local] = own;
+  workgroupBarrier();
+  var turn = 0u;
+  for (var step = 1u; step < 256u; step = step << 1u) {
+    var value = own_sums[turn * 256u + local];
+    if (local >= step) { value += own_sums[turn * 256u + local - step]; }
+    own_sums[(1u - turn) * 256u + local] = value;
+    turn = 1u - turn;
+    workgroupBarrier();
+  }
+  let before = own_sums[turn * 256u + local] - own;
+  var less = scratch[params.sums + here * 2u * params.tiles + tile] + (before & 0xffffu);
+  var equal = scratch[params.sums + (here * 2u + 1u) * params.tiles + tile] + (before >> 16u);
+  for (var e = 0u; e < 4u; e++) {
+    let i = tile * 1024u + local * 4u + e;
+    if (i < last) {
+      let key = own_keys[e];
+      var slot = params.wanted;
+      if (key < bound) {
+        slot = less;
+        less++;
+      } else if (key == bound) {
+        slot = equal;
+        equal++;
+      }
+      if (slot < params.wanted) {
+        scratch[params.list_keys + here * params.wanted + slot] = key;
+        scratch[params.list_places + here * params.wanted + slot] = i;
+      }
+    }
+  }
+}
+`,
+  select_tally: `var<workgroup> own_counts: array<atomic<u32>, 2>;
+{{key}}
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group_id: vec3<u32>,
+  @builtin(num_workgroups) group_count: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let group = group_id.y * group_count.x + group_id.x;
+  let live = group < params.rows * params.tiles;
+  let here = min(group / params.tiles, params.rows - 1u);
+  let tile = group % params.tiles;
+  let row = params.first_row + here;
+{{offsets}}
+  let bound = scratch[params.state + here * 2u];
+  if (local < 2u) { atomicStore(&own_counts[local], 0u); }
+  workgroupBarrier();
+  let last = select(0u, min((tile + 1u) * 1024u, params.length), live);
+  var less = 0u;
+  var equal = 0u;
+  for (var i = tile * 1024u + local; i < last; i += 256u) {
+    let key = sort_key({{load}});
+    if (key < bound) { less++; }
+    if (key == bound) { equal++; }
+  }
+  if (less > 0u) { atomicAdd(&own_counts[0], less); }
+  if (equal > 0u) { atomicAdd(&own_counts[1], equal); }
+  workgroupBarrier();
+  if (live && local < 2u) {
+    scratch[params.sums + (here * 2u + local) * params.tiles + tile] = atomicLoad(&own_counts[local]);
+  }
+}
+`,
   sort_count: `var<workgroup> counts: array<atomic<u32>, 16>;
 @compute @workgroup_size(256)
 fn main(
@@ -910,9 +1080,9 @@ fn main(
     }
   }
   if (live) {
-    for (var i = local; i < params.length; i += 256u) {
-      let at = (params.first_row + row) * params.length + i;
-      let place = places[i];
+    for (var i = local; i < params.wanted; i += 256u) {
+      let at = (params.first_row + row) * params.wanted + i;
+      let place = {{place}};
       {{write}}
     }
   }
@@ -928,7 +1098,7 @@ fn main(
   let group = group_id.y * group_count.x + group_id.x;
   let live = group < params.rows;
   let row = min(group, params.rows - 1u);
-  let count = 16u * params.tiles;
+  let count = {{digits}}u * params.tiles;
   let share = (count + 255u) / 256u;
   let first = params.counts + row * count;
   let begin = min(local * share, count);

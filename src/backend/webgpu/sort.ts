@@ -3,9 +3,7 @@
  * for the routine `sort` and for whatever else needs an order.
  */
 
-import { valueType } from "../../graph/builder.ts";
-import type { BufferSlot, KernelData, RoutineData, RoutineStructure } from "../../graph/kernel.ts";
-import { loadElement } from "./express.ts";
+import type { KernelData, RoutineData, RoutineStructure } from "../../graph/kernel.ts";
 import type { Pipeline } from "./pipelines.ts";
 import type { Slab } from "./pool.ts";
 import {
@@ -17,53 +15,36 @@ import {
   type PreparedCall,
   type Scratch,
 } from "./program.ts";
-import { fillFrame, foldGrid, ShaderText, STORED, WORKGROUP, type Shader, type WordWriter } from "./shader.ts";
+import { planSelection } from "./select.ts";
+import { fillFrame, foldGrid, ShaderText, WORKGROUP, type Shader, type WordWriter } from "./shader.ts";
 import { SHADERS } from "./shaders.generated.ts";
+import {
+  declareInput,
+  element,
+  keyBits,
+  keyFunction,
+  rowOffset,
+  writeInput,
+  type SortCall,
+  type SortRows,
+} from "./sort-keys.ts";
 
 /** Longest row that is sorted in shared memory. */
-const SHORT = 2048;
+export const SHORT = 2048;
 /** Elements of a tile of the radix sort. */
 const TILE = 1024;
 /** Elements that a radix sort holds at a time, if rows allow. */
 const BATCH = 2 ** 22;
-
-/** Rows to put in order. */
-export interface SortRows {
-  /** The buffer slot of the elements and its number among the kernel's. */
-  readonly slot: BufferSlot;
-  readonly binding: number;
-  readonly length: number;
-  readonly sizes: readonly number[];
-  readonly step: number;
-  readonly strides: readonly number[];
-  readonly offset: number;
-  readonly descending: boolean;
-  /**
-   * If given, the elements are indices (int32) that have to be below it: an index out of range sets the status word and comes last, and
-   * no more digits are sorted than there are.
-   */
-  readonly below?: number;
-  /** Number of the slot (int32) that gets the order; null: it goes to the start of the scratch memory. */
-  readonly target: number | null;
-}
-
-/** A sort whose shaders are chosen. */
-export interface SortCall {
-  readonly pipelines: readonly Pipeline[];
-  /** Words of scratch memory that it needs. */
-  readonly words: number;
-  record(recorder: CallRecorder, slabs: readonly Slab[], memory: Slab | null, tag: number): void;
-}
 
 const product = (sizes: readonly number[]): number => sizes.reduce((n, size) => n * size, 1);
 
 /** Chooses how to sort. `prefix` makes the shaders' keys unique to the structure that they belong to. */
 export function planSort(prefix: string, rows: SortRows, compiler: Compiler, device: DeviceFigures): SortCall {
   const count = product(rows.sizes);
-  const order = rows.target === null ? count * rows.length : 0;
-  return rows.length <= SHORT
-    ? sortShort(prefix, rows, count, order, compiler, device)
-    : sortLong(prefix, rows, count, order, compiler, device);
+  const order = rows.target === null ? count * rows.wanted : 0;
+  if (rows.length <= SHORT) return sortShort(prefix, rows, count, order, compiler, device);
+  if (rows.wanted <= SHORT) return planSelection(prefix, rows, compiler, device);
+  return sortLong(prefix, rows, count, order, compiler, device);
 }
 
 function sortShort(
@@ -101,7 +82,7 @@ function sortShort(
           writeInput(w, rows);
         });
         run(pipeline, here, (w) => {
-          for (const value of [here, first, length, padded, order]) w.u32(value);
+          for (const value of [here, first, length, rows.wanted, padded, order]) w.u32(value);
         });
       }
     },
@@ -124,7 +105,7 @@ function sortLong(
   const get = (key: string, render: (key: string) => Shader): Pipeline => compiler.pipeline(key, () => render(key));
   const keys = get(`${prefix}|keys and places${rows.sizes.length}`, (key) => renderKeys(key, rows, true));
   const tally = get("sort|count", (key) => renderStep(key, SHADERS.sort_count));
-  const scan = get("sort|scan", (key) => renderStep(key, SHADERS.sort_scan));
+  const scan = get("sort|scan", (key) => renderStep(key, fillFrame(SHADERS.sort_scan, { digits: 16 })));
   const move = get("sort|move", (key) => renderMove(key, "keys"));
   const last = get(`sort|last${rows.target ?? ""}`, (key) => renderMove(key, rows.target));
   const region = (i: number): number => order + i * held;
@@ -151,6 +132,7 @@ function sortLong(
           for (const value of [here, length, tiles, pass * 4, counts]) w.u32(value);
           for (const value of [region(from), region(2 + from), region(to), region(2 + to)]) w.u32(value);
           w.u32(first);
+          w.u32(rows.wanted);
         };
         run(tally, here * tiles, words);
         run(scan, here, words);
@@ -161,82 +143,13 @@ function sortLong(
   return { pipelines: [keys, tally, scan, move, last], words: counts + batch * 16 * tiles, record };
 }
 
-function stored(slot: BufferSlot): string {
-  return STORED[slot.dtype as keyof typeof STORED];
-}
-
-/** Bits in which keys differ. */
-function keyBits(rows: SortRows): number {
-  if (rows.below !== undefined) return Math.max(32 - Math.clz32(rows.below), 1);
-  return rows.slot.dtype === "bool" || rows.slot.dtype === "uint8" ? 8 : 32;
-}
-
-/** The function that gives a number whose order as u32 is the elements', NaN last (first if descending), -0 equal to 0. */
-function keyFunction(rows: SortRows): string {
-  const type = valueType(rows.slot.dtype);
-  const flip = rows.descending ? "~" : "";
-  if (rows.below !== undefined)
-    return [
-      "fn sort_key(x: i32) -> u32 {",
-      "  let key = min(bitcast<u32>(x), params.below);",
-      "  if (key == params.below) { t_fault(); }",
-      "  return key;",
-      "}\n",
-    ].join("\n");
-  const mask = rows.slot.dtype === "bool" || rows.slot.dtype === "uint8" ? " & 255u" : "";
-  if (type === "b") return `fn sort_key(x: bool) -> u32 { return ${flip}select(0u, 1u, x)${mask}; }\n`;
-  if (type === "i" && mask !== "") return `fn sort_key(x: i32) -> u32 { return ${flip}bitcast<u32>(x)${mask}; }\n`;
-  if (type === "i") return `fn sort_key(x: i32) -> u32 { return ${flip}(bitcast<u32>(x) ^ 0x80000000u); }\n`;
-  return [
-    "fn sort_key(x: f32) -> u32 {",
-    "  let bits = bitcast<u32>(x);",
-    "  let size = bits & 0x7fffffffu;",
-    `  if (size > 0x7f800000u) { return ${flip}0xffffffffu; }`,
-    "  let signed = select(bits, 0u, size == 0u);",
-    `  return ${flip}select(signed | 0x80000000u, ~signed, signed >= 0x80000000u);`,
-    "}\n",
-  ].join("\n");
-}
-
-function declareInput(text: ShaderText, rows: SortRows): void {
-  rows.sizes.forEach((_, d) => text.field(`size${d}`, "u32"));
-  text.field("input", "i32");
-  rows.strides.forEach((_, d) => text.field(`input_stride${d}`, "i32"));
-  text.field("input_step", "i32");
-  if (rows.below !== undefined) text.field("below", "u32");
-  text.bind("input_buffer", stored(rows.slot), rows.binding, false);
-}
-
-function writeInput(w: WordWriter, rows: SortRows): void {
-  for (const size of rows.sizes) w.u32(size);
-  w.i32(rows.offset);
-  for (const stride of rows.strides) w.i32(stride);
-  w.i32(rows.step);
-  if (rows.below !== undefined) w.u32(rows.below);
-}
-
-/** Statements that find where row `row` begins. */
-function rowOffset(rows: SortRows): string {
-  const lines = ["  var input_at = params.input;"];
-  if (rows.sizes.length > 0) lines.push("  var rest = row;");
-  for (let d = rows.sizes.length - 1; d >= 0; d--)
-    lines.push(
-      `  input_at += i32(rest % params.size${d}) * params.input_stride${d};`,
-      `  rest = rest / params.size${d};`,
-    );
-  return lines.join("\n");
-}
-
-const element = (rows: SortRows): string =>
-  `(${loadElement(rows.slot, "input_buffer[input_at + i32(i) * params.input_step]")})`;
-
 function renderShort(key: string, target: number | null): Shader {
   const text = new ShaderText();
-  for (const name of ["rows", "first_row", "length", "padded", "keys"]) text.field(name, "u32");
+  for (const name of ["rows", "first_row", "length", "wanted", "padded", "keys"]) text.field(name, "u32");
   text.bind("scratch", "u32", -1, true);
   if (target !== null) text.bind("target_buffer", "i32", target, true);
   const write = target === null ? "scratch[at] = place;" : "target_buffer[at] = i32(place);";
-  return text.finish(key, fillFrame(SHADERS.sort_rows, { write }), false);
+  return text.finish(key, fillFrame(SHADERS.sort_rows, { write, place: "places[i]" }), false);
 }
 
 function renderKeys(key: string, rows: SortRows, places: boolean): Shader {
@@ -257,7 +170,7 @@ function passText(): ShaderText {
   const text = new ShaderText();
   for (const name of ["rows", "length", "tiles", "shift", "counts", "keys", "places", "to_keys", "to_places"])
     text.field(name, "u32");
-  text.field("first_row", "u32");
+  for (const name of ["first_row", "wanted"]) text.field(name, "u32");
   text.bind("scratch", "u32", -1, true);
   return text;
 }
@@ -272,10 +185,11 @@ function renderMove(key: string, target: "keys" | number | null): Shader {
   let write: string;
   if (target === "keys")
     write = "      scratch[params.to_keys + base + to] = key;\n      scratch[params.to_places + base + to] = place;";
-  else if (target === null) write = "      scratch[(params.first_row + row) * params.length + to] = place;";
   else {
-    text.bind("target_buffer", "i32", target, true);
-    write = "      target_buffer[(params.first_row + row) * params.length + to] = i32(place);";
+    const at = "(params.first_row + row) * params.wanted + to";
+    if (target !== null) text.bind("target_buffer", "i32", target, true);
+    const store = target === null ? `scratch[${at}] = place;` : `target_buffer[${at}] = i32(place);`;
+    write = `      if (to < params.wanted) { ${store} }`;
   }
   return text.finish(key, fillFrame(SHADERS.sort_scatter, { write }), false);
 }
@@ -307,6 +221,7 @@ export class SortProgram implements DeviceProgram {
       step: ints[1 + rank]!,
       strides: ints.slice(2 + rank, 2 + 2 * rank),
       offset: ints[2 + 2 * rank]!,
+      wanted: ints[3 + 2 * rank] ?? ints[0]!,
       descending: this.structure.attrs["order"] === "descending",
       target: 1,
     };
