@@ -21,6 +21,10 @@ export interface RowResult {
 export interface Comparison {
   readonly id: string;
   readonly ours: number | null;
+  /** Which of ours it is: as it stands, or in `compile`. */
+  readonly oursBy: string | null;
+  /** The ratio without `compile`. */
+  readonly eagerRatio: number | null;
   readonly best: { readonly subject: string; readonly seconds: number } | null;
   /** Time of the best peer over ours: more than 1 is faster. */
   readonly ratio: number | null;
@@ -54,10 +58,13 @@ export function compare(row: RowResult, subjects: readonly Subject[]): Compariso
   const isPeer = (s: Subject): boolean => !isOurs(s) && s.isCeiling !== true;
   const ours = by(isOurs);
   const best = by(isPeer);
+  const eager = by((s) => s.name === "tapegrad");
   const ceiling = by((s) => s.isCeiling === true);
   return {
     id: row.id,
     ours: ours?.seconds ?? null,
+    oursBy: ours?.subject ?? null,
+    eagerRatio: eager === null || best === null ? null : best.seconds / eager.seconds,
     best,
     ratio: ours === null || best === null ? null : best.seconds / ours.seconds,
     leastRatio: ours === null || best === null ? null : by(isPeer, "least")!.seconds / by(isOurs, "least")!.seconds,
@@ -125,9 +132,10 @@ export function showSummary(rows: readonly RowResult[], subjects: readonly Subje
   const unknown = comparisons.filter((c) => c.ratio === null);
   const lines = known.map((c) => [
     c.id,
-    time(c.ours!),
+    `${time(c.ours!)}${c.oursBy === "tapegrad" ? "" : ` (${c.oursBy})`}`,
     `${time(c.best!.seconds)} (${c.best!.subject})`,
     ratio(c.ratio!),
+    ratio(c.leastRatio!),
     c.toCeiling === null ? "" : ratio(c.toCeiling),
     c.ratio! < 1 ? "behind" : "",
   ]);
@@ -139,6 +147,8 @@ export function showSummary(rows: readonly RowResult[], subjects: readonly Subje
     `geometric mean of peer / ours: ${ratio(mean)} over ${known.length} rows, ${behind} of them behind the best peer ` +
       `(of the fastest samples: ${ratio(geometricMean(known.map((c) => c.leastRatio!)))})`,
   ];
+  if (known.some((c) => c.oursBy !== "tapegrad"))
+    parts.push(`without compile: ${ratio(geometricMean(known.flatMap((c) => c.eagerRatio ?? [])))}`);
   if (unknown.length > 0) parts.push(`without a comparison: ${unknown.map((c) => c.id).join(", ")}`);
   return `${parts.join("\n")}\n`;
 }

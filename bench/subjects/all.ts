@@ -24,7 +24,7 @@ export async function makeSubjects(device: Device, mode: ThreadMode): Promise<Su
   const threads = threadsOf(mode);
   if (device === "webgpu") await provideGpu();
   const own = await initTapegrad(device, mode);
-  const subjects: Subject[] = [tapegradSubject(tg, device, ownVersion(), own)];
+  const subjects: Subject[] = [false, true].map((compiled) => tapegradSubject(tg, device, ownVersion(), own, compiled));
   const jaxVersion = peerVersion("@jax-js/jax");
   const jaxNote = device === "cpu" && mode === "all" ? "its web workers run as worker threads" : undefined;
   const start = async (name: string, make: () => Promise<Subject[]>): Promise<void> => {

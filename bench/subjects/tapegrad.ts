@@ -75,13 +75,21 @@ function operationsOf(tg: typeof Tapegrad): Operations<Tensor> {
   };
 }
 
-function libraryOf(tg: typeof Tapegrad, device: Device): Library<Tensor> {
+function libraryOf(tg: typeof Tapegrad, device: Device, compiled: boolean): Library<Tensor> {
   return {
     operations: operationsOf(tg),
     upload: (data, shape) => tg.tensor(data, { shape, device }),
     async touch(tensors) {
       await tg.readAll(tensors.map((t) => t.sum()));
     },
+    ...(compiled
+      ? {
+          wrap: (run: (inputs: readonly Tensor[]) => readonly Tensor[]) => {
+            const once = tg.compile((...inputs: Tensor[]) => run(inputs));
+            return (inputs: readonly Tensor[]) => once(...inputs);
+          },
+        }
+      : {}),
     // All results of a run become memory at once, as the end of a training step makes them.
     start: (results) => realize(results.map((t) => t.impl.storage.node)),
     async probe(runs) {
@@ -98,11 +106,17 @@ function libraryOf(tg: typeof Tapegrad, device: Device): Library<Tensor> {
   };
 }
 
-/** Tapegrad on the device that `init` was called for. */
-export function tapegradSubject(tg: typeof Tapegrad, device: Device, version: string, threads: number): Subject {
-  const library = libraryOf(tg, device);
+/** Tapegrad on the device that `init` was called for; `compiled` wraps operations in `compile`. */
+export function tapegradSubject(
+  tg: typeof Tapegrad,
+  device: Device,
+  version: string,
+  threads: number,
+  compiled = false,
+): Subject {
+  const library = libraryOf(tg, device, compiled);
   return {
-    name: "tapegrad",
+    name: `tapegrad${compiled ? " compile" : ""}`,
     library: "tapegrad",
     device,
     version,

@@ -17,15 +17,13 @@ import { startTorchTraining } from "./torch.ts";
 export async function makeFactories(device: Device, mode: ThreadMode): Promise<TrainerFactory[]> {
   const threads = threadsOf(mode);
   const own = await initTapegrad(device, mode);
-  const factories: TrainerFactory[] = [
-    {
-      name: "tapegrad",
-      library: "tapegrad",
-      version: ownVersion(),
-      threads: own,
-      start: (model, parameters) => stepping(startTapegrad(tg, model, parameters)),
-    },
-  ];
+  const factories = [false, true].map((compiled): TrainerFactory => ({
+    name: `tapegrad${compiled ? " compile" : ""}`,
+    library: "tapegrad",
+    version: ownVersion(),
+    threads: own,
+    start: (model, parameters) => stepping(startTapegrad(tg, model, parameters, compiled)),
+  }));
   const suffix = device === "cpu" ? "wasm" : "webgpu";
   const add = async (name: string, make: () => Promise<TrainerFactory[]>): Promise<void> => {
     try {

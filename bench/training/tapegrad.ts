@@ -59,17 +59,23 @@ function forward(tg: typeof Tapegrad, model: Model, p: Parameters, x: Tensor): T
   return norm(h, "norm").matmul(p["head"]!).reshape(-1, vocabulary);
 }
 
-/** Starts training on the device that `init` was called for. */
-export function startTapegrad(tg: typeof Tapegrad, model: Model, start: readonly Float32Array[]): Stepper {
+/** Starts training on the device that `init` was called for; `compiled` wraps the loss in `compile`. */
+export function startTapegrad(
+  tg: typeof Tapegrad,
+  model: Model,
+  start: readonly Float32Array[],
+  compiled = false,
+): Stepper {
   const list = model.parameters.map(({ shape }, i) => tg.tensor(start[i]!, { shape, requiresGrad: true }));
   const p = named(model, list);
   const { lr, beta1, beta2, eps, weightDecay } = ADAMW;
   const optimizer = new tg.optim.AdamW(list, { lr, betas: [beta1, beta2], eps, weightDecay });
+  const plain = (x: Tensor, y: Tensor): Tensor => tg.F.crossEntropy(forward(tg, model, p, x), y);
+  const lossOf = compiled ? tg.compile(plain) : plain;
   let last: Tensor | null = null;
   return {
     step({ x, y }) {
-      const logits = forward(tg, model, p, tg.tensor(x, { shape: model.xShape }));
-      const loss = tg.F.crossEntropy(logits, tg.tensor(y, { shape: [y.length] }));
+      const loss = lossOf(tg.tensor(x, { shape: model.xShape }), tg.tensor(y, { shape: [y.length] }));
       optimizer.zeroGrad();
       loss.backward();
       optimizer.step();

@@ -34,7 +34,9 @@ async function peer<T>(name: string): Promise<T & Versioned> {
 async function makeSubjects(device: "cpu" | "webgpu"): Promise<{ subjects: Subject[]; missing: string[] }> {
   const isolated = globalThis.crossOriginIsolated;
   const threads = isolated ? navigator.hardwareConcurrency : 1;
-  const subjects: Subject[] = [tapegradSubject(tg, device, "this checkout", threads)];
+  const subjects: Subject[] = [false, true].map((compiled) =>
+    tapegradSubject(tg, device, "this checkout", threads, compiled),
+  );
   const missing: string[] = [];
   try {
     const jax = await peer<Jax>("jax");

@@ -41,13 +41,7 @@ export async function gradcheck(
   applyOptions("gradcheck", ["eps", "atol", "rtol", "raiseException"], {}, { ...options }, {});
   const { eps = 1e-6, atol = 1e-5, rtol = 1e-3, raiseException = true } = options;
   const list = tensorsOf("gradcheck", inputs);
-  const wanted = list.filter((t) => t.requiresGrad);
-  if (wanted.length === 0) throw new AutogradError("gradcheck: at least one input must require grad");
-  for (const t of wanted)
-    if (t.dtype !== "float64")
-      throw new AutogradError(
-        `gradcheck: inputs must be float64 for differences to be exact enough, got ${t.dtype}; make them on the CPU with { dtype: "float64" }`,
-      );
+  const wanted = wantedOf("gradcheck", list);
   const outputs = outputsOf(fn(...list));
   for (let o = 0; o < outputs.length; o++) {
     const output = outputs[o]!;
@@ -84,6 +78,18 @@ export async function gradcheck(
     }
   }
   return true;
+}
+
+/** The inputs to differentiate by. */
+function wantedOf(op: string, list: readonly Tensor[]): Tensor[] {
+  const wanted = list.filter((t) => t.requiresGrad);
+  if (wanted.length === 0) throw new AutogradError(`${op}: at least one input must require grad`);
+  for (const t of wanted)
+    if (t.dtype !== "float64")
+      throw new AutogradError(
+        `${op}: inputs must be float64 for differences to be exact enough, got ${t.dtype}; make them on the CPU with { dtype: "float64" }`,
+      );
+  return wanted;
 }
 
 function outputsOf(result: Tensor | readonly Tensor[]): readonly Tensor[] {
@@ -123,6 +129,7 @@ export async function gradgradcheck(
   options: GradcheckOptions = {},
 ): Promise<boolean> {
   const list = tensorsOf("gradgradcheck", inputs);
+  wantedOf("gradgradcheck", list);
   const outputs = outputsOf(fn(...list)).filter((out) => out.requiresGrad);
   if (outputs.length === 0) throw new AutogradError("gradgradcheck: no output of the function requires grad");
   // Weights must not be special numbers; a fixed irregular sequence serves as well as a random one.

@@ -170,6 +170,7 @@ describe("unknown options", () => {
     const x = tg.ones([1], { dtype: "float64" }).requiresGrad_();
     await expect(autograd.gradcheck((t) => t.mul(t), x, untyped(wrong))).rejects.toThrow(/^gradcheck: unknown option/);
     await expect(autograd.gradgradcheck((t) => t.mul(t), x, untyped(wrong))).rejects.toThrow(/unknown option/);
+    await expect(autograd.gradgradcheck((t) => t.mul(t), [])).rejects.toThrow(/^gradgradcheck: at least one input/);
   });
 });
 
