@@ -21,9 +21,13 @@ export interface PageServer {
 
 /**
  * Serves a folder of the project by vite, TypeScript included, on a free port of localhost. Without `configFile` as it is; with it
- * (such as "vite.config.ts") as that file says.
+ * (such as "vite.config.ts") as that file says. `headers` come with every answer.
  */
-export async function serveFolder(folder = ".", configFile?: string): Promise<PageServer> {
+export async function serveFolder(
+  folder = ".",
+  configFile?: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<PageServer> {
   const server = await createServer({
     configFile: configFile === undefined ? false : join(ROOT, configFile),
     ...(configFile === undefined ? { root: join(ROOT, folder), optimizeDeps: { noDiscovery: true } } : {}),
@@ -35,7 +39,11 @@ export async function serveFolder(folder = ".", configFile?: string): Promise<Pa
       hmr: false,
       watch: null,
       // Cross-origin isolation, as threads and precise clocks want it.
-      headers: { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" },
+      headers: {
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Embedder-Policy": "require-corp",
+        ...headers,
+      },
     },
   });
   await server.listen();

@@ -1,6 +1,6 @@
 /** The CPU: everything runs at once, in the order in which it is asked for. */
 
-import { ITEM_SIZE, fromHalf, toHalf, type DType, type HostArray } from "../../dtype.ts";
+import { ITEM_SIZE, type DType, type HostArray } from "../../dtype.ts";
 import { DeviceError, OutOfMemoryError } from "../../errors.ts";
 import type { FusedData, FusedStructure, KernelStructure, RoutineData } from "../../graph/kernel.ts";
 import type {
@@ -14,16 +14,13 @@ import type {
   ReadRequest,
   ReadResult,
 } from "../backend.ts";
-import * as math from "./math.ts";
+import { interpret, type Interpreted } from "./interpret.ts";
 import { PlainMemory, WasmHeap, type CpuBuffer, type CpuMemory } from "./memory.ts";
-import { renderFused, type FusedFunction } from "./render.ts";
 import { runRoutine } from "./routines.ts";
 import { STATUS_ADDRESS } from "./wasm/body.ts";
 import { MAX_THREADS, ThreadPool, availableThreads, canShareMemory } from "./threads.ts";
 import { detectWasm } from "./wasm/detect.ts";
 import { WasmEngine, type FusedKernel } from "./wasm/engine.ts";
-
-const HELPERS = { ...math, fromHalf, toHalf };
 
 /** Elements that take the CPU seconds, or minutes where they are far apart; nothing can interrupt it meanwhile. */
 const MOST_ELEMENTS = 2 ** 34;
@@ -43,7 +40,7 @@ class CpuProgram implements Program {
   readonly structure: KernelStructure;
   readonly #engine: WasmEngine | null;
   #wasm: FusedKernel | null = null;
-  #fused: FusedFunction | null = null;
+  #interpreted: Interpreted | null = null;
 
   constructor(structure: KernelStructure, engine: WasmEngine | null) {
     this.structure = structure;
@@ -57,24 +54,10 @@ class CpuProgram implements Program {
   }
 
   /** The kernel in JavaScript. */
-  get fused(): FusedFunction {
-    this.#fused ??= compile(this.structure as FusedStructure);
-    return this.#fused;
+  get interpreted(): Interpreted {
+    this.#interpreted ??= interpret(this.structure as FusedStructure);
+    return this.#interpreted;
   }
-}
-
-function compile(structure: FusedStructure): FusedFunction {
-  return new Function(
-    "buffers",
-    "sizes",
-    "strides",
-    "offsets",
-    "scalars",
-    "status",
-    "tag",
-    "H",
-    renderFused(structure),
-  ) as FusedFunction;
 }
 
 function openHeap(): WasmHeap {
@@ -260,9 +243,7 @@ export class CpuBackend implements Backend {
     const arrays = buffers.map((b, i) => b.view(structure.buffers[i]!.dtype));
     const status = this.#status;
     if (structure.kind === "fused") {
-      const data = call.data as FusedData;
-      const sizes = [...data.outer, ...data.inner];
-      program.fused(arrays, sizes, data.strides, data.offsets, data.scalars, status, call.tag, HELPERS);
+      program.interpreted(arrays, call.data as FusedData, status, call.tag);
       return;
     }
     const failed = runRoutine(structure, call.data as RoutineData, arrays);
