@@ -1,6 +1,7 @@
 /** `memory`: what loops of many steps leave behind; ours on both devices, and the training loop of the peers. */
 
 import { spawn } from "node:child_process";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { dawnEnvironment, ROOT, type SeenAdapter } from "../../scripts/support/environment.ts";
 import { matches, type BenchOptions } from "../support/options.ts";
@@ -49,7 +50,7 @@ const QUICK_SECONDS = 60;
 /** Bytes by which our process may grow (without any `await` the driver keeps what was sent), and what is enough to see of a peer. */
 const MOST_BYTES = 8 * 2 ** 30;
 const PEER_BYTES = 2 ** 30;
-const PEER_SECONDS = { cpu: 300, webgpu: 90 } as const;
+const PEER_SECONDS = { cpu: 300, webgpu: 60 } as const;
 
 function runChild(
   library: string,
@@ -196,6 +197,33 @@ function peerRow(library: string, o: MemoryOutcome): string[] {
   ];
 }
 
+/** One process: a loop of ours, or of a peer. */
+interface Task {
+  readonly library: string;
+  readonly loop: string;
+  readonly device: "cpu" | "webgpu";
+  readonly title: string;
+  readonly bounds: { readonly steps: number; readonly seconds: number; readonly bytes: number };
+}
+
+/** Runs tasks, as many at once as there are processors: figures of memory do not mind company. */
+async function runTasks(tasks: readonly Task[], variables: Readonly<Record<string, string>>): Promise<JudgedOutcome[]> {
+  const outcomes: JudgedOutcome[] = [];
+  let next = 0;
+  const work = async (): Promise<void> => {
+    while (next < tasks.length) {
+      const i = next++;
+      const { library, loop, device, title, bounds } = tasks[i]!;
+      const o = judge(await runChild(library, loop, device, bounds, variables));
+      outcomes[i] = o;
+      const verdict = o.failure ?? (o.isKept === null ? `${o.steps} steps` : o.isKept ? "kept" : "NOT KEPT");
+      console.log(`${device}, ${title}: ${verdict} (${(o.seconds ?? 0).toFixed(0)} s)`);
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, work));
+  return outcomes;
+}
+
 function nameOf(device: "cpu" | "webgpu", adapter: SeenAdapter | null): string {
   if (device === "cpu") return "CPU";
   return `WebGPU on ${adapter!.name}${adapter!.isSoftware ? " (software)" : ""}`;
@@ -206,39 +234,40 @@ export async function runMemory(options: BenchOptions): Promise<MemoryResult> {
   const steps = options.steps ?? (options.quick ? QUICK_STEPS : FULL_STEPS);
   const seconds = options.quick ? QUICK_SECONDS : FULL_SECONDS;
   const { adapter, variables } = dawnEnvironment();
-  const outcomes: JudgedOutcome[] = [];
-  const unmet: string[] = [];
-  console.log(`\n=== Memory, ${steps} steps a loop, each loop in a process of its own`);
+  console.log(
+    `\n=== Memory, ${steps} steps a loop, each loop in a process of its own, ${availableParallelism()} at once`,
+  );
   const devices = adapter === null ? (["cpu"] as const) : (["cpu", "webgpu"] as const);
+  const ownBounds = { steps, seconds, bytes: MOST_BYTES };
+  const own = devices.flatMap((device) =>
+    LOOPS.filter(({ id }) => matches(id, options.only) && matches(`tapegrad ${device}`, options.subjects)).map(
+      ({ id, title }): Task => ({ library: "tapegrad", loop: id, device, title, bounds: ownBounds }),
+    ),
+  );
+  const peers = devices.flatMap((device) => {
+    const bounds = { steps, seconds: Math.min(seconds, PEER_SECONDS[device]), bytes: PEER_BYTES };
+    return PEERS[device]
+      .filter((library) => matches("train", options.only) && matches(library, options.subjects))
+      .map((library): Task => ({ library, loop: "train", device, title: library, bounds }));
+  });
+  const outcomes = await runTasks([...own, ...peers], variables);
   for (const device of devices) {
-    const rows: string[][] = [];
-    for (const loop of LOOPS) {
-      if (!matches(loop.id, options.only) || !matches(`tapegrad ${device}`, options.subjects)) continue;
-      const o = judge(await runChild("tapegrad", loop.id, device, { steps, seconds, bytes: MOST_BYTES }, variables));
-      outcomes.push(o);
-      unmet.push(...unmetBy(o, steps));
-      rows.push(ourRow(loop.title, o));
-    }
+    const rows = own.flatMap((task, i) => (task.device === device ? [ourRow(task.title, outcomes[i]!)] : []));
     if (rows.length > 0) console.log(`\nTapegrad, ${nameOf(device, adapter)}\n${table(OUR_HEADERS, rows)}`);
   }
   for (const device of devices) {
-    const rows: string[][] = [];
-    for (const library of PEERS[device]) {
-      if (!matches("train", options.only) || !matches(library, options.subjects)) continue;
-      const most = Math.min(seconds, PEER_SECONDS[device]);
-      const o = judge(await runChild(library, "train", device, { steps, seconds: most, bytes: PEER_BYTES }, variables));
-      outcomes.push(o);
-      rows.push(peerRow(library, o));
-    }
+    const rows = peers.flatMap((task, i) =>
+      task.device === device ? [peerRow(task.title, outcomes[own.length + i]!)] : [],
+    );
     if (rows.length > 0)
       console.log(
         `\nThe training loop (await each step) in the peers, ${nameOf(device, adapter)}\n${table(PEER_HEADERS, rows)}`,
       );
   }
+  const unmet = outcomes.slice(0, own.length).flatMap((o) => unmetBy(o, steps));
   for (const line of unmet) console.log(`NOT MET: ${line}`);
-  const own = outcomes.filter((o) => o.library === "tapegrad").length;
-  if (own > 0)
-    console.log(unmet.length === 0 ? `all ${own} loops: flat, and within ${MOST_RATIO} of the minimum\n` : "");
+  if (own.length > 0)
+    console.log(unmet.length === 0 ? `all ${own.length} loops: flat, and within ${MOST_RATIO} of the minimum\n` : "");
   const versions = Object.fromEntries(PACKAGES.map((name) => [name, peerVersion(name)]));
   return { adapter, versions, outcomes, unmet };
 }
