@@ -170,7 +170,7 @@ export class Impl {
   /** Entry that adds to `grad`, of a leaf. */
   accumulator: GradFn | null = null;
   retainsGrad = false;
-  hooks: ((grad: Tensor) => Tensor | null | undefined | void)[] = [];
+  hooks: ((grad: Tensor) => Tensor | null | undefined | void)[] | null = null;
   /** Made in inference mode: never on the tape. */
   inference = false;
 

@@ -11,6 +11,24 @@ export type HostArray = Float32Array | Float64Array | Int32Array | Uint8Array | 
 /** Every dtype, in the order of promotion within and across categories. */
 export const DTYPES: readonly DType[] = ["bool", "uint8", "int32", "float16", "float32", "float64"];
 
+/** A number for each dtype, from 0 on. */
+export function dtypeNumber(dtype: DType): number {
+  switch (dtype) {
+    case "float32":
+      return 0;
+    case "int32":
+      return 1;
+    case "bool":
+      return 2;
+    case "float16":
+      return 3;
+    case "uint8":
+      return 4;
+    case "float64":
+      return 5;
+  }
+}
+
 /** Bytes of one element in host memory. */
 export const ITEM_SIZE: Readonly<Record<DType, number>> = {
   bool: 1,

@@ -331,7 +331,7 @@ export class Tensor extends StatisticsMethods {
     if (edge === null) throw new AutogradError("can't retain_grad on Tensor that has requires_grad=False");
     if (this.isLeaf) return;
     this.impl.retainsGrad = true;
-    edge.fn.retained[edge.nr] = this;
+    (edge.fn.retained ??= [])[edge.nr] = this;
   }
 
   /** True if `retainGrad()` was called. */
@@ -345,7 +345,7 @@ export class Tensor extends StatisticsMethods {
       throw new AutogradError(`registerHook: the hook must be a function of the gradient, got ${describeValue(hook)}`);
     const edge = edgeOf(this);
     if (edge === null) throw new AutogradError("cannot register a hook on a tensor that doesn't require gradient");
-    const list = edge.fn.variable !== null ? this.impl.hooks : (edge.fn.hooks[edge.nr] ??= []);
+    const list = edge.fn.variable !== null ? (this.impl.hooks ??= []) : ((edge.fn.hooks ??= [])[edge.nr] ??= []);
     list.push(hook);
     return {
       remove: () => {

@@ -6,6 +6,7 @@ import { isFloat } from "../dtype.ts";
 import { ArgumentError, AutogradError, DeviceError, ShapeError } from "../errors.ts";
 import { realize } from "../graph/runtime.ts";
 import { coversWhole, lastNodeId } from "../graph/node.ts";
+import { NONE } from "../graph/lists.ts";
 import { notePhase } from "../graph/phases.ts";
 import { sameShape, showShape } from "../graph/view.ts";
 import { isTensor, snapshot } from "../ops/apply.ts";
@@ -56,10 +57,23 @@ interface Slot {
   readonly nr: number;
 }
 
+/** What flows into an entry. */
+class Arrivals {
+  /** How many entries have still to send a gradient (or that there is none). */
+  waiting = 0;
+  /** What has come so far, one a result. */
+  readonly grads: Grads;
+
+  constructor(fn: GradFn) {
+    this.grads = fn.results.map(none);
+  }
+}
+
+const none = (): null => null;
+
 class Walk {
   readonly #options: WalkOptions;
-  readonly #waiting = new Map<GradFn, number>();
-  readonly #incoming = new Map<GradFn, Grads>();
+  readonly #arrivals = new Map<GradFn, Arrivals>();
   readonly #ready: GradFn[] = [];
   readonly #captured = new Map<GradFn, Map<number, number[]>>();
   readonly #result: Grads;
@@ -101,7 +115,7 @@ class Walk {
     this.#countDependencies();
     const pushed = new Set<GradFn>();
     for (const { fn } of this.#roots)
-      if ((this.#waiting.get(fn) ?? 0) === 0 && !pushed.has(fn)) {
+      if (this.#at(fn).waiting === 0 && !pushed.has(fn)) {
         pushed.add(fn);
         this.#push(fn);
       }
@@ -115,6 +129,12 @@ class Walk {
     notePhase("backward", before, lastNodeId());
     if (this.#accumulated.length > 0) this.#writeOut();
     return this.#result;
+  }
+
+  #at(fn: GradFn): Arrivals {
+    let arrivals = this.#arrivals.get(fn);
+    if (arrivals === undefined) this.#arrivals.set(fn, (arrivals = new Arrivals(fn)));
+    return arrivals;
   }
 
   #edgesOf(fn: GradFn): readonly (Edge | null)[] {
@@ -131,11 +151,9 @@ class Walk {
       order.push(fn);
       for (const edge of this.#edgesOf(fn)) {
         if (edge === null) continue;
-        this.#waiting.set(edge.fn, (this.#waiting.get(edge.fn) ?? 0) + 1);
-        if (!seen.has(edge.fn)) {
-          seen.add(edge.fn);
-          stack.push(edge.fn);
-        }
+        if (this.#at(edge.fn).waiting++ > 0 || seen.has(edge.fn)) continue;
+        seen.add(edge.fn);
+        stack.push(edge.fn);
       }
     }
     if (this.#options.capture === null) return;
@@ -147,14 +165,14 @@ class Walk {
   }
 
   #visit(fn: GradFn): void {
-    const grads = this.#incoming.get(fn) ?? [];
-    this.#incoming.delete(fn);
+    const { grads } = this.#at(fn);
+    this.#arrivals.delete(fn);
     const stopped = this.#options.stop?.has(fn) ?? false;
     if (!stopped) this.#applyHooks(fn, grads);
     const captured = this.#captured.get(fn);
     if (captured !== undefined)
       for (const [nr, positions] of captured) for (const i of positions) this.#result[i] = grads[nr] ?? null;
-    let below: Grads = [];
+    let below: readonly (Tensor | null)[] = NONE;
     const matters = this.#relevant === null || this.#relevant.has(fn);
     if (stopped) return;
     if (fn.variable !== null) {
@@ -163,19 +181,20 @@ class Walk {
       const relevant = this.#relevant;
       const needed = fn.edges.map((e) => e !== null && (relevant === null || relevant.has(e.fn)));
       if (needed.includes(true)) {
-        if (grads.some((g) => g != null)) below = fn.run(padded(grads, fn.results.length), needed);
-        for (const observer of observers) observer(fn, below);
+        const gradsBelow: Grads = grads.some((g) => g !== null) ? fn.run(grads, needed) : [];
+        for (const observer of observers) observer(fn, gradsBelow);
         if (!this.#options.retainGraph) fn.release();
+        below = gradsBelow;
       }
     }
-    fn.edges.forEach((edge, i) => {
-      if (edge === null) return;
+    const { edges } = fn;
+    for (let i = 0; i < edges.length; i++) {
+      const edge = edges[i]!;
+      if (edge === null) continue;
       const g = below[i];
       if (g != null && (this.#relevant === null || this.#relevant.has(edge.fn))) this.#flow(edge, g, fn, i);
-      const left = this.#waiting.get(edge.fn)! - 1;
-      this.#waiting.set(edge.fn, left);
-      if (left === 0) this.#push(edge.fn);
-    });
+      if (--this.#at(edge.fn).waiting === 0) this.#push(edge.fn);
+    }
   }
 
   /** Adds a gradient to what flows into an entry, reduced to the shape and cast to the dtype of its result. */
@@ -195,18 +214,17 @@ class Walk {
         `Function ${from?.name ?? "backward"} returned an invalid gradient at index ${index} - expected device ${meta.backend.type} but got ${g.device}`,
       );
     if (g.dtype !== meta.dtype) g = g.to(meta.dtype);
-    let grads = this.#incoming.get(edge.fn);
-    if (grads === undefined) this.#incoming.set(edge.fn, (grads = []));
-    const before = grads[edge.nr];
-    grads[edge.nr] = before == null ? g : before.add(g);
+    const { grads } = this.#at(edge.fn);
+    const before = grads[edge.nr] ?? null;
+    grads[edge.nr] = before === null ? g : before.add(g);
   }
 
   #applyHooks(fn: GradFn, grads: Grads): void {
     for (let nr = 0; nr < fn.results.length; nr++) {
       let g = grads[nr];
       if (g == null) continue;
-      const hooks = fn.variable !== null ? fn.variable.impl.hooks : fn.hooks[nr];
-      if (hooks !== undefined)
+      const hooks = fn.variable !== null ? fn.variable.impl.hooks : fn.hooks?.[nr];
+      if (hooks != null)
         for (const hook of hooks.slice()) {
           const replaced = hook(g);
           if (replaced != null) {
@@ -222,7 +240,7 @@ class Walk {
           }
         }
       grads[nr] = g;
-      const retained = fn.retained[nr];
+      const retained = fn.retained?.[nr];
       if (retained !== undefined) setGrad(retained.impl, g);
     }
   }
@@ -298,10 +316,6 @@ class Walk {
 function expandsTo(shape: readonly number[], target: readonly number[]): boolean {
   const lead = target.length - shape.length;
   return lead >= 0 && shape.every((n, d) => n === 1 || n === target[lead + d]);
-}
-
-function padded(grads: Grads, count: number): Grads {
-  return Array.from({ length: count }, (_, i) => grads[i] ?? null);
 }
 
 /** A gradient with a storage of its own, contiguous, off the tape. */

@@ -5,6 +5,7 @@ import { Impl, wrap } from "../base.ts";
 import type { DType } from "../dtype.ts";
 import { isFloat } from "../dtype.ts";
 import { AutogradError } from "../errors.ts";
+import { list, NONE } from "../graph/lists.ts";
 import type { Node } from "../graph/node.ts";
 import { showShape } from "../graph/view.ts";
 import type { Tensor } from "../tensor.ts";
@@ -14,19 +15,33 @@ import { isGradEnabled } from "./mode.ts";
 export type Grads = (Tensor | null)[];
 
 /** Where a gradient goes: result `nr` of the entry `fn`. */
-export interface Edge {
+export class Edge {
   readonly fn: GradFn;
   readonly nr: number;
+
+  constructor(fn: GradFn, nr: number) {
+    this.fn = fn;
+    this.nr = nr;
+  }
 }
 
 /** Shape and type of a result, to which incoming gradients are reduced and cast. */
-export interface ResultMeta {
+export class ResultMeta {
   readonly shape: readonly number[];
   readonly dtype: DType;
   readonly backend: Backend;
+
+  constructor(shape: readonly number[], dtype: DType, backend: Backend) {
+    this.shape = shape;
+    this.dtype = dtype;
+    this.backend = backend;
+  }
 }
 
 type Hook = (grad: Tensor) => Tensor | null | undefined | void;
+
+/** Gradients of the inputs from those of the results; those that are not needed may be left out. */
+export type Apply = (grads: Grads, saved: readonly Tensor[], needed: readonly boolean[]) => Grads;
 
 let nextSequence = 1;
 
@@ -50,13 +65,14 @@ export class GradFn {
   readonly results: readonly ResultMeta[];
   /** Values that the derivative needs; null once they are released. @internal */
   saved: readonly SavedTensor[] | null;
-  readonly #apply: (grads: Grads, saved: readonly Tensor[], needed: readonly boolean[]) => Grads;
+  /** Null once it will not run again. */
+  #apply: Apply | null;
   /** The leaf that an `AccumulateGrad` entry adds to. */
   readonly variable: Tensor | null;
-  /** Hooks on the gradient of each result. @internal */
-  hooks: (Hook[] | undefined)[] = [];
-  /** Results whose gradient is to be kept in `.grad`. @internal */
-  retained: (Tensor | undefined)[] = [];
+  /** Hooks on the gradient of each result, if there are any. @internal */
+  hooks: (Hook[] | undefined)[] | null = null;
+  /** Results whose gradient is to be kept in `.grad`, if there are any. @internal */
+  retained: (Tensor | undefined)[] | null = null;
   /** The user's line that recorded it, where that was kept. */
   site: string | null = null;
   /** True once the values that it and the entries below it saved have been asked to be written out. @internal */
@@ -74,7 +90,7 @@ export class GradFn {
     edges: readonly (Edge | null)[];
     results: readonly ResultMeta[];
     saved?: readonly SavedTensor[];
-    apply: (grads: Grads, saved: readonly Tensor[], needed: readonly boolean[]) => Grads;
+    apply: Apply;
     variable?: Tensor;
     onRelease?: () => void;
     inner?: GradFn;
@@ -84,7 +100,7 @@ export class GradFn {
     this.edges = options.edges;
     this.results = options.results;
     this.#inner = options.inner ?? null;
-    this.saved = this.#inner === null ? (options.saved ?? []) : this.#inner.saved;
+    this.saved = this.#inner === null ? (options.saved ?? NONE) : this.#inner.saved;
     this.#once = options.once ?? false;
     this.#apply = options.apply;
     this.#onRelease = options.onRelease ?? null;
@@ -100,13 +116,19 @@ export class GradFn {
 
   /** Gradients of the inputs. Throws if the saved values were released or overwritten. @internal */
   run(grads: Grads, needed: readonly boolean[]): Grads {
-    if (this.saved === null)
+    if (this.saved === null || this.#apply === null)
       throw new AutogradError(
         `Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed) ` +
           `in ${this.name}. Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). ` +
           `Specify { retainGraph: true } if you need to backward through the graph a second time or if you need to access saved tensors after calling backward.`,
       );
-    return this.#apply(grads, this.#inner === null ? this.saved.map((s) => s.unpack(this)) : [], needed);
+    const { saved } = this;
+    if (saved.length === 0 || this.#inner !== null) return this.#apply(grads, NONE, needed);
+    return this.#apply(
+      grads,
+      saved.map((s) => s.unpack(this)),
+      needed,
+    );
   }
 
   /** Lets go of the saved values. Entries that saved nothing can run again, as in PyTorch. @internal */
@@ -114,6 +136,7 @@ export class GradFn {
     if (this.saved !== null && (this.saved.length > 0 || this.#once)) {
       if (this.#inner === null) for (const value of this.saved) value.release();
       this.saved = null;
+      this.#apply = null;
       this.#onRelease?.();
     }
     if (this.#inner === null) return;
@@ -236,7 +259,7 @@ export function needsTape(...inputs: readonly Tensor[]): boolean {
 export function edgeOf(tensor: Tensor): Edge | null {
   if (!tensor.requiresGrad) return null;
   const fn = currentGradFn(tensor);
-  if (fn !== null) return { fn, nr: tensor.impl.outputNr };
+  if (fn !== null) return new Edge(fn, tensor.impl.outputNr);
   const { impl } = tensor;
   impl.accumulator ??= new GradFn({
     name: "AccumulateGrad",
@@ -245,12 +268,12 @@ export function edgeOf(tensor: Tensor): Edge | null {
     apply: () => [],
     variable: tensor,
   });
-  return { fn: impl.accumulator, nr: 0 };
+  return new Edge(impl.accumulator, 0);
 }
 
 export function metaOf(tensor: Tensor): ResultMeta {
   const { impl } = tensor;
-  return { shape: impl.shape, dtype: impl.dtype, backend: impl.backend };
+  return new ResultMeta(impl.shape, impl.dtype, impl.backend);
 }
 
 /** The derivative with respect to one input: the values it needs, and the formula. Without an input, a place among the edges. */
@@ -265,40 +288,76 @@ export type Wrt = readonly [
  * are not saved. `once` is for those that, as in PyTorch, cannot run a second time although nothing was saved.
  */
 export function record(name: string, out: Tensor, wrts: readonly Wrt[], once = false): void {
-  if (!isGradEnabled()) return;
-  const edges: (Edge | null)[] = [];
-  const saved: SavedTensor[] = [];
-  const index = new Map<Tensor, number>();
-  let any = false;
-  for (const [input] of wrts) {
-    const edge = input === null ? null : edgeOf(input);
-    edges.push(edge);
-    if (edge !== null) any = true;
-  }
-  if (!any) return;
+  if (!isGradEnabled() || !wrts.some(isWanted)) return;
   checkFloat(name, out);
-  for (let i = 0; i < wrts.length; i++)
-    if (edges[i] !== null)
-      for (const t of wrts[i]![1])
-        if (!index.has(t)) {
-          index.set(t, saved.length);
-          saved.push(new SavedTensor(t, t === out ? 0 : -1));
-        }
-  const plans = wrts.map(([, uses, formula], i) =>
-    edges[i] === null ? null : { uses: uses.map((t) => index.get(t)!), formula },
+  const edges = wrts.map(edgeOfWrt);
+  let saved: SavedTensor[] | null = null;
+  let tensors: Tensor[] | null = null;
+  for (let i = 0; i < wrts.length; i++) {
+    if (edges[i] === null) continue;
+    const uses = wrts[i]![1];
+    for (let u = 0; u < uses.length; u++) {
+      const tensor = uses[u]!;
+      if (tensors === null) tensors = list(tensor);
+      else if (tensors.includes(tensor)) continue;
+      else tensors.push(tensor);
+      const value = new SavedTensor(tensor, tensor === out ? 0 : -1);
+      if (saved === null) saved = list(value);
+      else saved.push(value);
+    }
+  }
+  const formulas = wrts.map(([, uses, formula], i) =>
+    edges[i] === null ? null : new Formula(formula, uses.length === 0 ? NONE : uses.map((t) => tensors!.indexOf(t))),
   );
   const fn = new GradFn({
     name,
     edges,
-    results: [metaOf(out)],
-    saved,
+    results: list(metaOf(out)),
+    saved: saved ?? NONE,
     once,
-    apply: ([g], values, needed) =>
-      plans.map((p, i) =>
-        p === null || !needed[i] || g == null ? null : p.formula(g, ...p.uses.map((u) => values[u]!)),
-      ),
+    apply: applying(formulas),
   });
   attach(out, fn, 0);
+}
+
+function isWanted([input]: Wrt): boolean {
+  return input !== null && input.requiresGrad;
+}
+
+function edgeOfWrt([input]: Wrt): Edge | null {
+  return input === null ? null : edgeOf(input);
+}
+
+/** A formula, and the positions of its values among those that the entry saved. */
+class Formula {
+  readonly #formula: Wrt[2];
+  readonly #uses: readonly number[];
+
+  constructor(formula: Wrt[2], uses: readonly number[]) {
+    this.#formula = formula;
+    this.#uses = uses;
+  }
+
+  run(g: Tensor, saved: readonly Tensor[]): Tensor | null {
+    const formula = this.#formula;
+    const uses = this.#uses;
+    switch (uses.length) {
+      case 0:
+        return formula(g);
+      case 1:
+        return formula(g, saved[uses[0]!]!);
+      case 2:
+        return formula(g, saved[uses[0]!]!, saved[uses[1]!]!);
+      default:
+        return formula(g, ...uses.map((u) => saved[u]!));
+    }
+  }
+}
+
+/** What an entry with one result does. It closes over the formulas alone: what else were in its scope would live as long. */
+function applying(formulas: readonly (Formula | null)[]): Apply {
+  return ([g], saved, needed) =>
+    formulas.map((formula, i) => (formula === null || !needed[i] || g == null ? null : formula.run(g, saved)));
 }
 
 /** Records an operation with several results; `apply` gets their gradients and gives those of the inputs. */

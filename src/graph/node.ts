@@ -5,14 +5,20 @@ import type { DType, HostArray } from "../dtype.ts";
 import type { Builder, Value } from "./builder.ts";
 import type { Slot } from "./arena.ts";
 import { siteInDebugMode } from "./site.ts";
+import { NONE } from "./lists.ts";
 import type { NodeList } from "./node-list.ts";
 import type { ReduceKind, RoutineName, ValueType } from "./kernel.ts";
 import { numel, showShape, type Affine, type View } from "./view.ts";
 
 /** Reads `node` through `view`; without a node the affine number itself is the value (an index). */
-export interface Arg {
+export class Arg {
   readonly node: Node | null;
   readonly view: View;
+
+  constructor(node: Node | null, view: View) {
+    this.node = node;
+    this.view = view;
+  }
 }
 
 /** What a map's lowering may ask for besides its arguments. */
@@ -79,9 +85,14 @@ export type NodeOp = MapOp | ReduceOp | RoutineOp | UpdateOp | LeafOp;
 export type Role = "parameter" | "gradient" | "optimiser state" | "retained" | "written in place";
 
 /** Where a value was computed. */
-export interface Origin {
+export class Origin {
   readonly entry: Learned;
   readonly position: number;
+
+  constructor(entry: Learned, position: number) {
+    this.entry = entry;
+    this.position = position;
+  }
 }
 
 /** Positions of a plan's values that turned out to be wanted afterwards. */
@@ -109,6 +120,10 @@ export class Learned {
     if (times >= 3) this.#wanted.delete(position);
     else this.#wanted.set(position, times + 1);
   }
+}
+
+function ownArg(arg: Arg): Arg {
+  return arg instanceof Arg ? arg : new Arg((arg as Arg).node, (arg as Arg).view);
 }
 
 export const LEAF: LeafOp = { kind: "leaf", key: "leaf" };
@@ -192,25 +207,31 @@ export class Node {
     shape: readonly number[],
     dtype: DType,
     args: readonly Arg[],
-    scalars: readonly number[] = [],
-    scalarTypes: readonly ValueType[] = [],
-    tables: readonly Arg[] = [],
+    scalars: readonly number[] = NONE,
+    scalarTypes: readonly ValueType[] = NONE,
+    tables: readonly Arg[] = NONE,
   ) {
     this.backend = backend;
     this.op = op;
     this.shape = shape;
     this.dtype = dtype;
     this.numel = numel(shape);
-    this.args = args;
+    // Lists of its own, whatever they were made by: see lists.ts.
+    this.args = args.length === 0 ? NONE : args.map(ownArg);
     this.scalars = scalars;
     this.scalarTypes = scalarTypes;
-    this.tables = tables;
-    for (const list of [args, tables])
-      for (const { node } of list)
-        if (node !== null) {
-          node.uses++;
-          if (node.traced) this.traced = true;
-        }
+    this.tables = tables.length === 0 ? NONE : tables.map(ownArg);
+    this.#use(this.args);
+    this.#use(this.tables);
+  }
+
+  #use(args: readonly Arg[]): void {
+    for (let i = 0; i < args.length; i++) {
+      const { node } = args[i]!;
+      if (node === null) continue;
+      node.uses++;
+      if (node.traced) this.traced = true;
+    }
   }
 
   /** True if the value has still to be computed. */
@@ -228,8 +249,8 @@ export class Node {
     if (this.args.length > 0 || this.tables.length > 0) this.settled = true;
     for (const arg of this.args) if (arg.node !== null) arg.node.uses--;
     for (const arg of this.tables) if (arg.node !== null) arg.node.uses--;
-    this.args = [];
-    this.tables = [];
+    this.args = NONE;
+    this.tables = NONE;
   }
 
   /** Undoes `settle()`, for a value that turned out not to have been written. */

@@ -6,7 +6,7 @@ import { DeviceError, OutOfMemoryError } from "../errors.ts";
 import { activeBackends } from "./devices.ts";
 import { checkFault, GIVEN_UP, goneOf, lostError, OVERWRITTEN, tagFor } from "./faults.ts";
 import { figuresOf, type LiveValue } from "./figures.ts";
-import { describeNode, lastNodeId, Learned, LEAF, Node } from "./node.ts";
+import { describeNode, lastNodeId, Learned, LEAF, Node, Origin } from "./node.ts";
 import { keepTraced, tracedError } from "./trace.ts";
 import { collect, makePlan, runPlan, type Graph, type Plan, type PlanHost } from "./plan.ts";
 import { canRecompute, Residency } from "./residency.ts";
@@ -385,7 +385,7 @@ function extendTargets(state: DeviceState, graph: Graph, targets: Set<Node>): st
     state.learned.set(key, own);
     if (state.learned.size > MAX_PLANS) state.learned.delete(state.learned.keys().next().value!);
   }
-  for (let i = 0; i < graph.pending; i++) graph.nodes[i]!.origin = { entry: own, position: i };
+  for (let i = 0; i < graph.pending; i++) graph.nodes[i]!.origin = new Origin(own, i);
   return targets.size === before ? key : signature(graph, targets);
 }
 

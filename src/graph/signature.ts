@@ -1,6 +1,6 @@
 /** What a plan depends on, as text: equal texts can be run by the same plan. Written as numbers, since it is made anew in every realisation. */
 
-import { DTYPES, type DType } from "../dtype.ts";
+import { dtypeNumber } from "../dtype.ts";
 import type { ValueType } from "./kernel.ts";
 import type { Node } from "./node.ts";
 
@@ -47,7 +47,6 @@ function keyNumber(key: string): number {
   return number;
 }
 
-const dtypeNumbers = Object.fromEntries(DTYPES.map((dtype, i) => [dtype, i])) as Record<DType, number>;
 const typeNumbers: Record<ValueType, number> = { f: 0, d: 1, i: 2, u: 3, b: 4 };
 
 /**
@@ -62,7 +61,7 @@ export function signature(graph: { nodes: readonly Node[]; pending: number }, ta
   for (let i = 0; i < nodes.length; i++) {
     const node = nodes[i]!;
     put(i < pending ? pendingKind(node, targets) : leafKind(node));
-    put(dtypeNumbers[node.dtype]);
+    put(dtypeNumber(node.dtype));
     putAll(node.shape);
     if (i >= pending) continue;
     put(keyNumber(node.op.key));

@@ -9,7 +9,7 @@ import { ArgumentError, DeviceError, DeviceLostError, DTypeError, ShapeError } f
 import { valueType } from "../graph/builder.ts";
 import type { ValueType } from "../graph/kernel.ts";
 import { lossOf } from "../graph/devices.ts";
-import { coversWhole, Node, type Arg, type MapOp, type NodeOp } from "../graph/node.ts";
+import { Arg, coversWhole, Node, type MapOp, type NodeOp } from "../graph/node.ts";
 import { recordNode } from "../graph/runtime.ts";
 import { contiguousView, expandView, isContiguous, numel, showShape, type View } from "../graph/view.ts";
 import { TensorBase } from "../methods/core.ts";
@@ -37,12 +37,12 @@ export function snapshot(tensor: Tensor): Tensor {
 
 /** How a node reads a tensor, seen under a larger shape if one is given. */
 export function argOf(tensor: Tensor, shape: readonly number[] = tensor.impl.shape): Arg {
-  return { node: tensor.impl.storage.node, view: expandView(tensor.impl, shape) };
+  return new Arg(tensor.impl.storage.node, expandView(tensor.impl, shape));
 }
 
 /** How a node reads its own coordinates: `offset + sum(strides[d] * i[d])` as an int32. */
 export function iota(shape: readonly number[], strides: readonly number[], offset = 0): Arg {
-  return { node: null, view: { shape, strides, offset } };
+  return new Arg(null, { shape, strides, offset });
 }
 
 /** True if the argument is a tensor. */
@@ -111,9 +111,20 @@ export function applyNode(
 /** Ops by key: a map's lowering is built once for each combination of types. */
 const mapOps = new Map<string, MapOp>();
 
-/** The map with this key, if it was made before. */
-export function knownMapOp(key: string): MapOp | undefined {
-  return mapOps.get(key);
+/** The same found faster: by name, number of operands and types written as one number. Names are few and written in the code. */
+const byTypes = new Map<string, Map<number, MapOp>[]>();
+
+/** The map with this name, number of operands and types, if one was noted. */
+export function knownMapOp(name: string, types: number, operands: number): MapOp | undefined {
+  return byTypes.get(name)?.[operands]?.get(types);
+}
+
+/** Notes a map, to be found again. */
+export function noteMapOp(name: string, types: number, operands: number, op: MapOp): MapOp {
+  let counts = byTypes.get(name);
+  if (counts === undefined) byTypes.set(name, (counts = []));
+  (counts[operands] ??= new Map<number, MapOp>()).set(types, op);
+  return op;
 }
 
 /** The map with this key, made on first use. */

@@ -6,7 +6,7 @@ import { ArgumentError, DTypeError } from "../errors.ts";
 import type { Builder, Value } from "../graph/builder.ts";
 import type { Tensor } from "../tensor.ts";
 import { checkTensor, hostValueWhere, isTensor } from "./apply.ts";
-import { checkOperand, elementwise, recordOperands, resultType, wrt, type Operand } from "./elementwise.ts";
+import { checkOperand, elementwise, needsRules, recordOperands, resultType, wrt, type Operand } from "./elementwise.ts";
 
 /** Integers and bool divide as float32. */
 function floatType(dtype: DType): DType {
@@ -64,6 +64,7 @@ function addScaled(name: string, a: Operand, b: Operand, alpha: number, sign: 1 
     out = elementwise(`${prim}Scaled`, 2, [a, b, alpha], dtype, dtype, (k, [x, y, s]) =>
       dtype === "bool" ? k.or(x!, k.and(y!, s!)) : k.bin(prim, x!, k.mul(y!, s!)),
     );
+  if (!needsRules(out, a, b)) return out;
   const rules = [wrt(a, [], (g) => g), wrt(b, [], (g) => scaled(g, sign * alpha))];
   // The operands of rsub stand in the order of its arguments.
   if (name === "rsub") recordOperands(isTensor(a) ? "RsubBackward0" : "RsubBackward1", out, rules.toReversed());
@@ -81,6 +82,7 @@ export function mul(input: Operand, ...args: ArgsOf<typeof MUL>): Tensor {
   const out = elementwise("mul", 1, [input, other], dtype, dtype, (k, [x, y]) =>
     dtype === "bool" ? k.and(x!, y!) : k.mul(x!, y!),
   );
+  if (!needsRules(out, input, other)) return out;
   const rules = [wrt(input, [other], (g, y) => g.mul(y)), wrt(other, [input], (g, x) => g.mul(x))];
   recordOperands("MulBackward0", out, rules, "tensors");
   return out;
@@ -111,6 +113,7 @@ export function div(input: Operand, ...args: ArgsOf<typeof DIV>): Tensor {
     return out;
   }
   const out = elementwise("div", 1, [input, other], dtype, dtype, (k, [x, y]) => k.div(x!, y!));
+  if (!needsRules(out, input, other)) return out;
   const rules = [
     wrt(input, [other], (g, y) => g.div(y)),
     wrt(other, [input, other], (g, x, y) => (isTensor(y) ? g.neg().mul(div(div(x, y), y)) : null)),

@@ -4,14 +4,15 @@ import { describeValue } from "../args.ts";
 import type { Backend } from "../backend/backend.ts";
 import { isGradEnabled } from "../autograd/mode.ts";
 import { record, type Wrt } from "../autograd/tape.ts";
-import { category, isFloat, promoteTypes, type DType } from "../dtype.ts";
+import { category, dtypeNumber, isFloat, promoteTypes, type DType } from "../dtype.ts";
 import { ArgumentError, DTypeError } from "../errors.ts";
 import { valueType, type Builder, type Value } from "../graph/builder.ts";
 import type { ValueType } from "../graph/kernel.ts";
+import { list, NONE } from "../graph/lists.ts";
 import type { MapOp } from "../graph/node.ts";
 import { broadcastShapes, sameShape } from "../graph/view.ts";
 import type { Tensor } from "../tensor.ts";
-import { applyNode, argOf, checkTensor, commonBackend, isTensor, knownMapOp, mapOp } from "./apply.ts";
+import { applyNode, argOf, checkTensor, commonBackend, isTensor, knownMapOp, mapOp, noteMapOp } from "./apply.ts";
 import { UNARY, type UnaryRow } from "./scalar.ts";
 import { SPECIAL } from "./special-rows.ts";
 
@@ -41,18 +42,23 @@ export function unary(name: UnaryName, x: Tensor): Tensor {
   if (name === "positive") return x;
   const compute: DType = row.result === "float" && !isFloat(from) ? "float32" : from;
   const to: DType = row.result === "bool" ? "bool" : compute;
-  const op = mapOp(`${name}:${from}`, row.cost, (b, [v]) => {
-    const y = row.lower(b, b.convert(v!, from, compute), []);
-    return to === "uint8" ? b.emit("wrap8", "i", [y]) : y;
-  });
+  const types = dtypeNumber(from);
+  const op = knownMapOp(name, types, 1) ?? noteMapOp(name, types, 1, makeUnaryOp(name, row, from, compute, to));
   const y = applyNode(x.impl.backend, op, x.shape, to, [argOf(x)]);
   const { grad } = row;
-  if (grad !== undefined && isFloat(to)) {
+  if (grad !== undefined && isFloat(to) && isGradEnabled() && x.requiresGrad) {
     const formula = (g: Tensor, saved?: Tensor): Tensor => grad(g, saved ?? g, []);
     const saves = row.saves === "x" ? [x] : row.saves === "y" ? [y] : [];
     record(row.backward ?? backwardName(name), y, [[x, saves, formula]]);
   }
   return y;
+}
+
+function makeUnaryOp(name: string, row: UnaryRow, from: DType, compute: DType, to: DType): MapOp {
+  return mapOp(`${name}:${from}`, row.cost, (b, [v]) => {
+    const y = row.lower(b, b.convert(v!, from, compute), []);
+    return to === "uint8" ? b.emit("wrap8", "i", [y]) : y;
+  });
 }
 
 /** Dtype that a number has in promotion. */
@@ -102,43 +108,66 @@ export function elementwise(
   result: DType,
   lower: (b: Builder, args: readonly Value[]) => Value,
 ): Tensor {
-  const tensors: Tensor[] = [];
-  const scalars: number[] = [];
-  const scalarTypes: ValueType[] = [];
-  let kinds = "";
-  let types = "";
+  let first: Tensor | null = null;
+  let isPlain = true;
+  let scalars: number[] | undefined;
+  let scalarTypes: ValueType[] | undefined;
+  let types = dtypeNumber(result);
   for (let i = 0; i < operands.length; i++) {
     const operand = operands[i]!;
     const type = typeof compute === "string" ? compute : compute[i]!;
-    const comma = i === 0 ? "" : ",";
-    types += comma + type;
+    types = types * TYPES + dtypeNumber(type);
     if (isTensor(operand)) {
-      tensors.push(operand);
-      kinds += comma + operand.impl.dtype;
+      types = types * TYPES + dtypeNumber(operand.impl.dtype);
+      if (first === null) first = operand;
+      else if (!sameShape(operand.impl.shape, first.impl.shape)) isPlain = false;
     } else {
-      kinds += `${comma}n`;
+      types = types * TYPES + NUMBER;
       // A number takes part in uint8 as the byte that it wraps to.
-      scalars.push(type === "uint8" ? Number(operand) & 255 : Number(operand));
-      scalarTypes.push(valueType(type));
+      const value = type === "uint8" ? Number(operand) & 255 : Number(operand);
+      if (scalars === undefined) {
+        scalars = list(value);
+        scalarTypes = list(valueType(type));
+      } else {
+        scalars.push(value);
+        scalarTypes!.push(valueType(type));
+      }
     }
   }
-  if (tensors.length === 0) throw new ArgumentError(`${name}: at least one operand must be a Tensor`);
+  if (first === null) throw new ArgumentError(`${name}: at least one operand must be a Tensor`);
+  const tensors = scalars === undefined ? (operands as readonly Tensor[]) : operands.filter(isTensor);
   const backend: Backend = commonBackend(name, tensors);
-  const { shape: first } = tensors[0]!.impl;
-  const shape = tensors.every((t) => sameShape(t.impl.shape, first))
-    ? first
-    : broadcastShapes(name, ...tensors.map((t) => t.shape));
-  const key = `${name}:${kinds}:${types}:${result}`;
+  const shape = isPlain ? first.impl.shape : broadcastShapes(name, ...tensors.map((t) => t.shape));
   const op =
-    knownMapOp(key) ?? mapOp(key, cost, lowering(kinds.split(","), types.split(",") as DType[], result, lower));
+    knownMapOp(name, types, operands.length) ??
+    noteMapOp(name, types, operands.length, makeOp(name, cost, operands, compute, result, lower));
   return applyNode(
     backend,
     op,
     shape,
     result,
     tensors.map((t) => argOf(t, shape)),
-    { scalars, scalarTypes },
+    scalars === undefined ? undefined : { scalars, scalarTypes: scalarTypes! },
   );
+}
+
+/** More than there are dtypes; and what stands for the dtype of a number. */
+const TYPES = 8;
+const NUMBER = 7;
+
+/** The operation as the scheduler knows it. It keeps nothing of the operands but their types. */
+function makeOp(
+  name: string,
+  cost: number,
+  operands: readonly Operand[],
+  compute: DType | readonly DType[],
+  result: DType,
+  lower: (b: Builder, args: readonly Value[]) => Value,
+): MapOp {
+  const kinds = operands.map((o) => (isTensor(o) ? o.impl.dtype : "n"));
+  const types = operands.map((_, i) => (typeof compute === "string" ? compute : compute[i]!));
+  const key = `${name}:${kinds.join(",")}:${types.join(",")}:${result}`;
+  return mapOp(key, cost, lowering(kinds, types, result, lower));
 }
 
 /** Converts what a kernel loads (of the dtypes `kinds`, "n" for a number) to the types that the operation computes in. */
@@ -175,6 +204,12 @@ export function wrt<const S extends readonly Operand[]>(
   return [operand, saved, formula as OperandRule[2]];
 }
 
+/** True if the derivative of an operation of two operands has to be recorded: rules need not be written down otherwise. */
+export function needsRules(out: Tensor, a: Operand, b: Operand): boolean {
+  if (!isGradEnabled() || !isFloat(out.impl.dtype)) return false;
+  return (isTensor(a) && a.requiresGrad) || (isTensor(b) && b.requiresGrad);
+}
+
 /**
  * Records the derivative of an elementwise operation, with respect to those operands that are tensors. `"tensors"` says that PyTorch makes
  * tensors of number operands: they have a place among the edges, and one that is saved counts as saved.
@@ -186,24 +221,38 @@ export function recordOperands(
   numbers: "tensors" | "scalars" = "scalars",
 ): void {
   if (!isFloat(out.dtype) || !isGradEnabled()) return;
-  if (!rules.some(([operand]) => isTensor(operand) && operand.requiresGrad)) return;
-  const wrts: Wrt[] = [];
+  if (!rules.some(isWanted)) return;
   let once = false;
-  for (const [operand, saved, formula] of rules) {
+  const wrts: Wrt[] = [];
+  for (const rule of rules) {
+    const [operand, saved, formula] = rule;
     if (!isTensor(operand)) {
-      if (numbers === "tensors") wrts.push([null, [], () => null]);
-      continue;
+      if (numbers === "tensors") wrts.push(NOTHING);
+    } else if (!operand.requiresGrad) wrts.push([operand, NONE, nothing]);
+    else if (saved.every(isTensor)) wrts.push([operand, saved, formula as Wrt[2]]);
+    else {
+      if (numbers === "tensors") once = true;
+      wrts.push([operand, saved.filter(isTensor), withNumbers(saved, formula)]);
     }
-    if (numbers === "tensors" && operand.requiresGrad && !saved.every(isTensor)) once = true;
-    const call = formula as (g: Tensor, ...saved: Operand[]) => Tensor | null;
-    wrts.push([
-      operand,
-      saved.filter(isTensor),
-      (g, ...values) => {
-        let next = 0;
-        return call(g, ...saved.map((s) => (isTensor(s) ? values[next++]! : s)));
-      },
-    ]);
   }
   record(name, out, wrts, once);
+}
+
+function isWanted([operand]: OperandRule): boolean {
+  return isTensor(operand) && operand.requiresGrad;
+}
+
+const nothing = (): null => null;
+/** The place of a number among the edges. */
+const NOTHING: Wrt = [null, NONE, nothing];
+
+/** A formula that gets the numbers among its operands in their places. */
+function withNumbers(saved: readonly Operand[], formula: OperandRule[2]): Wrt[2] {
+  const call = formula as (g: Tensor, ...saved: Operand[]) => Tensor | null;
+  // What is on the tape must not keep the operands themselves.
+  const known = saved.map((s) => (isTensor(s) ? null : s));
+  return (g, ...values) => {
+    let next = 0;
+    return call(g, ...known.map((s) => (s === null ? values[next++]! : s)));
+  };
 }
