@@ -119,7 +119,7 @@ export function meshgrid(...given: readonly (Tensor | readonly Tensor[] | { inde
   const list = several("meshgrid", (named === null ? given : given.slice(0, -1)) as Several);
   if (list.length === 0) throw new ArgumentError("meshgrid: expects a non-empty list of tensors");
   if (indexing !== "ij" && indexing !== "xy")
-    throw new ArgumentError(`meshgrid: indexing must be one of "xy" or "ij", but received: ${indexing}`);
+    throw new ArgumentError(`meshgrid: indexing must be one of "xy" or "ij", but received: ${describeValue(indexing)}`);
   for (const t of list)
     if (t.dim() > 1) throw new ShapeError(`meshgrid: expected 0D or 1D tensors, got shape ${showShape(t.shape)}`);
   const swap = indexing === "xy" && list.length > 1;

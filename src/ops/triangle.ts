@@ -5,7 +5,7 @@ import { ArgumentError, ShapeError } from "../errors.ts";
 import { showShape } from "../graph/view.ts";
 import type { Tensor } from "../tensor.ts";
 import { checkSizes } from "./apply.ts";
-import { finish, tensor, type TensorOptions } from "./creation.ts";
+import { arange, finish, tensor, type TensorOptions } from "./creation.ts";
 import { stack } from "./join.ts";
 
 const TRIL_INDICES = signature<{ row: number; col: number; offset?: number } & TensorOptions>()(
@@ -106,6 +106,9 @@ export function combinations(input: Tensor, ...args: ArgsOf<typeof COMBINATIONS>
   return stack(columns, 1);
 }
 
+/** Powers that are computed one by one, which is exact for small ones. */
+const MOST_POWERS = 64;
+
 const VANDER = signature<{ N?: number | null }>()("vander", ["N"]);
 
 /** Powers 0 to N - 1 of each element, as a last dimension (`linalg.vander`). */
@@ -115,6 +118,8 @@ export function vander(x: Tensor, ...args: ArgsOf<typeof VANDER>): Tensor {
   const n = N ?? x.shape.at(-1)!;
   if (!Number.isInteger(n) || n <= 1)
     throw new ArgumentError(`vander: N must be greater than 1, got ${describeValue(n)}`);
+  checkSizes("vander", [...x.shape, n]);
+  if (n > MOST_POWERS) return x.unsqueeze(-1).pow(arange(n, { dtype: x.dtype, device: x.device }));
   const powers = Array.from({ length: n }, (_, i) => (i === 0 ? x.detach().onesLike() : x.pow(i)));
   return stack(powers, -1);
 }

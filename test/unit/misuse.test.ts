@@ -166,6 +166,21 @@ describe("unknown options", () => {
     );
   });
 
+  it("of other kinds than expected are named", () => {
+    const x = tg.ones(3);
+    expect(() => tg.meshgrid(x, { indexing: untyped(Symbol("no")) })).toThrow(/^meshgrid: indexing must be/);
+    expect(() => tg.vander(x, 2 ** 53)).toThrow(/^vander: .*too many elements/);
+    expect(
+      tg
+        .vander(tg.tensor([2, 0]), 70)
+        .sum(1)
+        .toArraySync(),
+    ).toEqual([expect.closeTo(2 ** 70, -16), 1]);
+    expect(() => tg.F.tripletMarginWithDistanceLoss(x, x, x, { distanceFunction: untyped(() => 1) })).toThrow(
+      /^tripletMarginWithDistanceLoss: what distanceFunction gives must be a Tensor, got 1/,
+    );
+  });
+
   it("of gradcheck and gradgradcheck reject", async () => {
     const x = tg.ones([1], { dtype: "float64" }).requiresGrad_();
     await expect(autograd.gradcheck((t) => t.mul(t), x, untyped(wrong))).rejects.toThrow(/^gradcheck: unknown option/);

@@ -261,7 +261,11 @@ export function tripletMarginWithDistanceLoss(anchor: Tensor, ...args: ArgsOf<ty
     throw new ArgumentError(
       `tripletMarginWithDistanceLoss: distanceFunction must be a function of two tensors or null, got ${describeValue(distanceFunction)}`,
     );
-  const distance = distanceFunction ?? ((a: Tensor, b: Tensor) => pairwiseDistance(a, b));
+  const distance =
+    distanceFunction == null
+      ? (a: Tensor, b: Tensor): Tensor => pairwiseDistance(a, b)
+      : (a: Tensor, b: Tensor): Tensor =>
+          checkTensor("tripletMarginWithDistanceLoss", "what distanceFunction gives", distanceFunction(a, b));
   return triplet("tripletMarginWithDistanceLoss", anchor, rest, distance);
 }
 
