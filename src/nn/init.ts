@@ -1,7 +1,7 @@
 /** `tg.nn.init`: ways to fill parameters before training. Each changes the tensor in place, off the tape, and returns it. */
 
 import { checkTensor } from "../ops/apply.ts";
-import { describeValue, parse, signature, type ArgsOf } from "../args.ts";
+import { checkInteger, describeValue, parse, signature, type ArgsOf } from "../args.ts";
 import { noGrad } from "../autograd/mode.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
 import { numel, showShape } from "../graph/view.ts";
@@ -118,6 +118,8 @@ export function eye_(tensor: Tensor): Tensor {
 /** Convolution weights that pass their input on, in each of `groups`. */
 export function dirac_(tensor: Tensor, ...args: ArgsOf<typeof DIRAC>): Tensor {
   const { groups = 1 } = parse(DIRAC, args, tensor);
+  if (checkInteger("dirac_", "groups", groups) < 1)
+    throw new ArgumentError(`dirac_: groups must be positive, got ${groups}`);
   const { shape } = tensor;
   if (shape.length < 3 || shape.length > 5 || shape[0]! % groups !== 0)
     throw new ShapeError(

@@ -169,6 +169,7 @@ describe("unknown options", () => {
   it("of other kinds than expected are named", () => {
     const x = tg.ones(3);
     expect(() => tg.meshgrid(x, { indexing: untyped(Symbol("no")) })).toThrow(/^meshgrid: indexing must be/);
+    expect(() => nn.init.dirac_(tg.ones(2, 2, 2), untyped(3n))).toThrow(/^dirac_: groups must be an integer/);
     expect(() => tg.vander(x, 2 ** 53)).toThrow(/^vander: .*too many elements/);
     expect(
       tg
