@@ -235,7 +235,7 @@ export class CpuBackend implements Backend {
 
   #runRoutine(structure: KernelStructure, call: Call, buffers: readonly CpuBuffer[]): boolean {
     if (this.#engine === null || structure.kind !== "routine") return false;
-    return this.#engine.runRoutine(structure, call.data as RoutineData, buffers);
+    return this.#engine.runRoutine(structure, call.data as RoutineData, buffers, call.tag);
   }
 
   #runInJavaScript(program: CpuProgram, call: Call, buffers: readonly CpuBuffer[]): void {

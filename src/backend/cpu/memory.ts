@@ -37,17 +37,21 @@ export class CpuBuffer implements DeviceBuffer {
     }
     let view = this.#views.get(dtype);
     if (view === undefined) {
-      const length = Math.floor(this.bytes / ITEM_SIZE[dtype]);
-      const kind = hostArray(dtype, 0).constructor as new (
-        buffer: ArrayBufferLike,
-        offset: number,
-        length: number,
-      ) => HostArray;
-      view = new kind(memory, this.address, length);
+      view = viewOf(memory, dtype, this.address, Math.floor(this.bytes / ITEM_SIZE[dtype]));
       this.#views.set(dtype, view);
     }
     return view;
   }
+}
+
+/** Elements of a dtype from an address on. */
+function viewOf(memory: ArrayBufferLike, dtype: DType, address: number, length: number): HostArray {
+  const kind = hostArray(dtype, 0).constructor as new (
+    buffer: ArrayBufferLike,
+    offset: number,
+    length: number,
+  ) => HostArray;
+  return new kind(memory, address, length);
 }
 
 /** Where buffers come from. */
@@ -109,6 +113,11 @@ export class WasmHeap implements CpuMemory {
   get views(): HeapViews {
     if (this.#views.buffer !== this.memory.buffer) this.#views = new HeapViews(this.memory.buffer);
     return this.#views;
+  }
+
+  /** Elements of a dtype from an address on; not to be kept. */
+  viewOf(dtype: DType, address: number, length: number): HostArray {
+    return viewOf(this.memory.buffer, dtype, address, length);
   }
 
   /** Address of `bytes` (a multiple of 64), or -1 if there is no room and no more memory. */

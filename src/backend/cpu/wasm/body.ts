@@ -1,5 +1,6 @@
 /** The SSA list of a fused kernel as vector code: which values are computed where, and how elements are addressed. */
 
+import { ITEM_SIZE } from "../../../dtype.ts";
 import type { FusedStructure } from "../../../graph/kernel.ts";
 import type { FunctionBuilder, Local, ModuleBuilder } from "./emitter.ts";
 import { LaneCode, type Lanes } from "./lanes.ts";
@@ -246,11 +247,8 @@ export class BodyWriter {
       }
       case "iota":
         return this.#iota(instr.imm as number, positions, lanes);
-      case "loadAt": {
-        const buffer = instr.imm as number;
-        const base = this.parameter(layout.base[buffer]!);
-        return this.#memory.gather(s.buffers[buffer]!.dtype, base, args[0]!.parts[0]!, lanes?.mask ?? null);
-      }
+      case "loadAt":
+        return this.#loadAt(instr.imm as number, args[0]!.parts[0]!, this.walk.slopes[instr.args[0]!]!, lanes);
       case "checkIndex":
         return this.#checkIndex(args[0]!, args[1]!, lanes?.mask ?? null);
       case "philox": {
@@ -267,6 +265,20 @@ export class BodyWriter {
         return operation(c, instr, args, second?.op === "const" ? (second.imm as number) : null);
       }
     }
+  }
+
+  /** Elements at computed positions; where those are neighbours, or one and the same, they are read at once. */
+  #loadAt(buffer: number, index: Local, slope: 0 | 1 | null, lanes: LaneRange | null): Lanes {
+    const { f } = this;
+    const { dtype } = this.#s.buffers[buffer]!;
+    const base = this.parameter(this.walk.layout.base[buffer]!);
+    if (slope === null) return this.#memory.gather(dtype, base, index, lanes?.mask ?? null);
+    const first = f.op("i32x4.extract_lane", [index], 0);
+    const item = ITEM_SIZE[dtype];
+    const address = f.op("i32.add", [base, f.op("i32.mul", [first, f.const("i32", item)])]);
+    if (slope === 0) return this.#memory.splat(dtype, address);
+    // The positions are those of these lanes.
+    return this.#memory.load(dtype, address, item, { shift: 0, left: null, mask: null });
   }
 
   #iota(access: number, positions: Positions, lanes: LaneRange | null): Lanes {

@@ -5,7 +5,7 @@ import { ITEM_SIZE, type DType } from "../../../dtype.ts";
 import * as math from "../math.ts";
 import type { CpuBuffer, WasmHeap } from "../memory.ts";
 import { SharedProgram, type ThreadPool } from "../threads.ts";
-import { CARRY_SLACK } from "./body.ts";
+import { CARRY_SLACK, STATUS_ADDRESS } from "./body.ts";
 import { Convolver } from "./conv.ts";
 import { dotKernel } from "./dot.ts";
 import { LEAST_ELEMENTS, VectorMultiplier } from "./gemv.ts";
@@ -13,6 +13,7 @@ import { Multiplier, productsOf } from "./matmul.ts";
 import { renderKernel, renderPieces, type Features, type WasmKernel } from "./fused.ts";
 import { CONTROL, JOB_HEADER, KIND, type Entries } from "./tasks.ts";
 import { combineStates, stateValue, type Reduction } from "./reduce.ts";
+import { Scatterer } from "./scatter.ts";
 import { Scanner } from "./scan.ts";
 import type { ScanKind } from "./scan-code.ts";
 import { Sorter } from "./sort.ts";
@@ -116,6 +117,7 @@ export class WasmEngine {
   readonly #convolver: Convolver;
   readonly #sorter: Sorter;
   readonly #scanner: Scanner;
+  readonly #scatterer: Scatterer;
 
   constructor(heap: WasmHeap, pool: ThreadPool, relaxed: boolean) {
     this.heap = heap;
@@ -126,6 +128,7 @@ export class WasmEngine {
     this.#convolver = new Convolver(heap, pool, this.features);
     this.#sorter = new Sorter(heap, pool, this.features);
     this.#scanner = new Scanner(heap, pool, this.features);
+    this.#scatterer = new Scatterer(heap, pool, this.features);
   }
 
   /**
@@ -177,12 +180,17 @@ export class WasmEngine {
   // --- routines ------------------------------------------------------------------------------------------
 
   /** Runs a routine, if there is WebAssembly for it; else gives false. */
-  runRoutine(s: RoutineStructure, data: RoutineData, buffers: readonly CpuBuffer[]): boolean {
+  runRoutine(s: RoutineStructure, data: RoutineData, buffers: readonly CpuBuffer[], tag: number): boolean {
     const rank = Number(s.attrs["rank"]);
     const { dtype } = s.buffers[0]!;
     if (s.name === "conv" && (dtype === "float32" || dtype === "float64"))
       return this.#convolver.run(dtype, rank, data.ints, buffers);
     if (s.name === "sort") return this.#sorter.run(dtype, s.attrs["order"] === "descending", rank, data.ints, buffers);
+    if (s.name === "scatter") {
+      const failed = this.#scatterer.run(s, data, buffers);
+      if (failed === true) this.heap.views.i32[STATUS_ADDRESS >> 2] ||= tag;
+      return failed !== null;
+    }
     if (s.name === "scan") return this.#scanner.run(dtype, s.attrs["kind"] as ScanKind, rank, data.ints, buffers);
     if (s.name !== "matmul") return false;
     return this.#product(rank, dtype, data, buffers);

@@ -30,6 +30,8 @@ export interface Walk {
   readonly depths: readonly number[];
   /** Whether each instruction's value differs between lanes. */
   readonly varies: readonly boolean[];
+  /** By how much each value grows from lane to lane: 0, 1, or null if that is not known. */
+  readonly slopes: readonly (0 | 1 | null)[];
   /** Phase of each instruction: how many reductions, one behind the other, it needs. */
   readonly phases: readonly number[];
   /** Reductions by phase. */
@@ -110,6 +112,7 @@ export function planWalk(s: FusedStructure): Walk {
   for (const d of inner) levelOf[d] = ++level;
   const depths: number[] = [];
   const varies: boolean[] = [];
+  const slopes: (0 | 1 | null)[] = [];
   const phases: number[] = [];
   const reduces: number[][] = [];
   s.instrs.forEach((instr, i) => {
@@ -119,6 +122,7 @@ export function planWalk(s: FusedStructure): Walk {
     // In mode "rows" a reduction is over the lanes.
     const folds = instr.op === "reduce" && mode === "rows";
     varies.push(!folds && (own || instr.args.some((a) => varies[a]!)));
+    slopes.push(varies[i]! ? slopeOf(instr, slopes, classes, laneDim) : 0);
     let phase = 0;
     for (const a of instr.args) phase = Math.max(phase, phases[a]! + (s.instrs[a]!.op === "reduce" ? 1 : 0));
     phases.push(phase);
@@ -136,10 +140,24 @@ export function planWalk(s: FusedStructure): Walk {
     baseLevel,
     depths,
     varies,
+    slopes,
     phases,
     reduces: Array.from(reduces, (group) => group ?? []),
     layout: layoutOf(s, classes, rank),
   };
+}
+
+/** Slope of a value that differs between lanes. */
+function slopeOf(
+  { op, args, imm }: Instr,
+  slopes: readonly (0 | 1 | null)[],
+  classes: readonly string[],
+  laneDim: number,
+): 1 | null {
+  if (op === "iota") return classes[imm as number]![laneDim] === "1" ? 1 : null;
+  if (op !== "add") return null;
+  const [a, b] = args.map((arg) => slopes[arg]);
+  return (a === 0 && b === 1) || (a === 1 && b === 0) ? 1 : null;
 }
 
 function depthOf(

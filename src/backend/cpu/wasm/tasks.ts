@@ -61,6 +61,8 @@ export const JOB_HEADER = 4;
  *   strides, strides of results]
  * - gemv: products of a vector and a matrix of float32. [vector, bytes from one element to the next, matrix, bytes of a row, terms, results, out,
  *   results a task, whether rows lie along the terms, scratch, bytes of scratch a thread]
+ * - scatter: columns of rows that have one index each. [out, bytes from one place to the next, index, bytes from one to the next, source, bytes of
+ *   a row, rows, places, columns, bytes from one to the next in out and in source, flag, columns a task]
  */
 export const KIND = {
   run: 0,
@@ -76,6 +78,7 @@ export const KIND = {
   sort: 10,
   scan: 11,
   gemv: 12,
+  scatter: 13,
 } as const;
 
 /** Runs task `t` of the job whose own words start at `at`; `heap` is all of the memory, `thread` numbers who runs it. */
@@ -254,6 +257,11 @@ export function runTask(kind: number, heap: Int32Array, at: number, entries: Ent
     const out = w(6) + 4 * first;
     if (w(8) !== 0) entries["along"]!(w(0), w(2) + first * w(3), w(3), w(4), count, out);
     else entries["across"]!(w(0), w(1), w(2) + 4 * first, w(3), w(4), count, out, w(9) + thread * w(10));
+  } else if (kind === 13) {
+    const first = t * w(12);
+    const width = Math.min(w(12), w(8) - first);
+    const [out, source] = [w(0) + first * w(9), w(4) + first * w(10)];
+    entries["rows"]!(out, w(1), w(2), w(3), source, w(5), w(6), w(7), width, w(9), w(10), w(11));
   } else {
     const list = (w(0) >>> 2) + 3 * t;
     const [a, b, c] = [heap[list]!, heap[list + 1]!, heap[list + 2]!];
