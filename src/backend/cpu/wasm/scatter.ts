@@ -103,10 +103,8 @@ export class Scatterer {
       const each = Math.ceil(row.size / Math.max(blocks, 1) / 16) * 16;
       const others = rest.filter((d) => d !== row);
       walk(others, place, (p) => {
-        const words = [
-          ...[p.out, step, p.index, along.index, p.source, along.source, along.size, size],
-          ...[row.size, row.out, row.source, flag, each],
-        ];
+        const words = [p.out, step, p.index, along.index, p.source, along.source, along.size, size];
+        words.push(row.size, row.out, row.source, flag, each);
         this.#heap.views.i32.set(words, CONTROL.job + JOB_HEADER);
         this.#pool.run(KIND.scatter, program, Math.ceil(row.size / each), large);
       });
