@@ -18,5 +18,5 @@ fn main(
   for (var c = 0i; c < i32(params.channels); c++) {
 {{loops}}
   }
-  dst_buffer[{{target}}] = {{store}};
+  {{store}}
 }

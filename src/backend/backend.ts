@@ -2,7 +2,7 @@
 
 import type { DType, HostArray } from "../dtype.ts";
 import type { DeviceLostError } from "../errors.ts";
-import type { KernelData, KernelStructure } from "../graph/kernel.ts";
+import type { FusedStructure, KernelData, KernelStructure, RoutineStructure } from "../graph/kernel.ts";
 
 /** Kind of a device. `null` runs nothing: it is for testing schedules and lifetimes. */
 export type DeviceType = "cpu" | "webgpu" | "null";
@@ -73,6 +73,11 @@ export interface BackendLimits {
    * one workgroup says no where that leaves it idle.
    */
   fusesRows(outer: number, inner: number): boolean;
+  /**
+   * Whether elementwise work on the result of a routine (see `Epilogue` in kernel.ts) is better done before that is written, where nothing else reads it. `elements` are those of the
+   * largest tensor that the work reads or writes. Devices that do not say keep the two apart.
+   */
+  fusesEpilogue?(routine: RoutineStructure, work: FusedStructure, elements: number): boolean;
   /** Whether the routine `sort` can give the first positions of each row alone. */
   readonly sortsFirst?: boolean;
   /**

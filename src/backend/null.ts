@@ -39,6 +39,7 @@ export class NullBackend implements Backend {
     options: {
       buffersPerKernel?: number;
       fusesRows?: (outer: number, inner: number) => boolean;
+      fusesEpilogue?: BackendLimits["fusesEpilogue"];
       /** Whether `calls` grows (default true). */
       recordsCalls?: boolean;
     } = {},
@@ -50,6 +51,7 @@ export class NullBackend implements Backend {
       maxElements: 2 ** 50,
       fusesRows: options.fusesRows ?? ((outer, inner) => !(outer < 32 && inner > 16384)),
       fusesAttention: (width) => width <= 128,
+      ...(options.fusesEpilogue === undefined ? {} : { fusesEpilogue: options.fusesEpilogue }),
     };
   }
 

@@ -203,7 +203,17 @@ export interface FusedData {
  */
 export type RoutineName = "matmul" | "scatter" | "scan" | "conv" | "sort" | "attention" | "copy";
 
-/** What has to be compiled of a routine. */
+/**
+ * Elementwise work on the result of a routine before it is written: a fused kernel without inner dimensions, of which one buffer stands for the
+ * result. It is read at its own place alone, the kernel's rows being its elements in order, and is itself not written anywhere.
+ */
+export interface Epilogue {
+  readonly structure: FusedStructure;
+  /** Number of that buffer. */
+  readonly result: number;
+}
+
+/** What has to be compiled of a routine. With an epilogue, `buffers` has in the place of the result the epilogue's buffers but that one. */
 export interface RoutineStructure {
   readonly kind: "routine";
   readonly key: string;
@@ -211,12 +221,14 @@ export interface RoutineStructure {
   readonly attrs: Readonly<Record<string, string | number>>;
   readonly buffers: readonly BufferSlot[];
   readonly usesStatus: boolean;
+  readonly epilogue?: Epilogue;
 }
 
-/** The numbers of one call of a routine. */
+/** The numbers of one call of a routine. With an epilogue, `scalars` are the epilogue's. */
 export interface RoutineData {
   readonly ints: readonly number[];
   readonly scalars: readonly number[];
+  readonly epilogue?: Omit<FusedData, "scalars">;
 }
 
 export type KernelStructure = FusedStructure | RoutineStructure;

@@ -146,7 +146,7 @@ export function makePlan(graph: Graph, targets: ReadonlySet<Node>, backend: Back
             offsets: step.kernel.offsets,
             scalars: [],
           }
-        : { ints: step.ints, scalars: [] };
+        : { ints: step.ints, scalars: [], ...(step.epilogue === undefined ? {} : { epilogue: step.epilogue }) };
     return {
       program: backend.prepare(structure),
       buffers: buffers.map((node) => position.get(node)!),

@@ -7,7 +7,8 @@
  * 2. Anchors with a common iteration space are grouped into one kernel, as long as no cycle between kernels arises and
  *    the device's bounds are kept: elementwise chains, several outputs, reductions with what feeds and follows them (a
  *    softmax is one kernel).
- * 3. Groups are ordered; an in-place operation takes over its base's memory where nothing else still reads it.
+ * 3. Groups are ordered; an in-place operation takes over its base's memory where nothing else still reads it; what goes on with the result of a
+ *    product or a convolution joins it, on devices that gain from that.
  */
 
 import { contiguousView, isContiguous, numel, type Affine, type View } from "./view.ts";
@@ -23,7 +24,8 @@ import {
   type DraftKernel,
   type ScalarSource,
 } from "./draft.ts";
-import { routineKey, type BufferSlot, type RoutineStructure } from "./kernel.ts";
+import { fuseEpilogues } from "./epilogues.ts";
+import { routineKey, type BufferSlot, type FusedStructure, type RoutineData, type RoutineStructure } from "./kernel.ts";
 import { Replacements } from "./replace.ts";
 import { coversWhole, type Arg, type Node, type ReduceOp } from "./node.ts";
 
@@ -34,6 +36,7 @@ export type Step =
       readonly kind: "routine";
       readonly structure: RoutineStructure;
       readonly ints: readonly number[];
+      readonly epilogue?: RoutineData["epilogue"];
       readonly scalars: readonly ScalarSource[];
       readonly buffers: readonly Node[];
       readonly anchors: readonly Node[];
@@ -50,6 +53,7 @@ export interface Schedule {
 export interface ScheduleLimits {
   readonly buffersPerKernel: number;
   fusesRows(outer: number, inner: number): boolean;
+  fusesEpilogue?(routine: RoutineStructure, work: FusedStructure, elements: number): boolean;
 }
 
 /** Most instructions of a fused kernel, and of one value written into its reader. */
@@ -414,7 +418,10 @@ class Scheduler {
         if (first.numel > 0) steps.push(...this.#kernelSteps(first, takesOver.has(first)));
       }
     }
-    return { steps, stored, takesOver };
+    const limits = this.#limits;
+    if (limits.fusesEpilogue === undefined) return { steps, stored, takesOver };
+    const fuses = limits.fusesEpilogue.bind(limits);
+    return { steps: fuseEpilogues(steps, { targets: this.#targets, takesOver, fuses }), stored, takesOver };
   }
 
   #sortGroups(): Group[] {

@@ -19,6 +19,7 @@ import { WorkBudget } from "./budget.ts";
 import { Choices } from "./choices.ts";
 import { ConvProgram } from "./conv.ts";
 import { describeKernel } from "./describe.ts";
+import { EpilogueProgram, fitsEpilogue, withoutEpilogue } from "./epilogue.ts";
 import { findDevice, type FoundDevice, type LimitName, type NoDevice, type WebGpuOptions } from "./device.ts";
 import { FusedProgram } from "./fused-program.ts";
 import { IdleTimer } from "./idle.ts";
@@ -146,6 +147,7 @@ export class WebGpuBackend implements Backend {
       maxElements: found.isSoftware ? 2 ** 32 : 2 ** 40,
       fusesRows: (outer, inner) => outer >= 32 || inner <= 16384,
       sortsFirst: true,
+      fusesEpilogue: (routine, work, elements) => fitsEpilogue(this.#figures, routine, work, elements),
       // Software adapters take seconds to compile the tiles.
       fusesAttention: (width, bytes) =>
         !this.#figures.isSoftware && bytes <= this.#figures.segmentBytes && fitsAttention(this.#figures, width),
@@ -280,6 +282,14 @@ export class WebGpuBackend implements Backend {
   }
 
   #makeRoutine(structure: RoutineStructure): DeviceProgram {
+    if (structure.epilogue !== undefined) {
+      const plain = withoutEpilogue(structure);
+      const routine =
+        plain.name === "conv"
+          ? new ConvProgram(plain, this.#compiler, this.#figures)
+          : new MatmulProgram(plain, this.#compiler, this.#figures);
+      return new EpilogueProgram(structure, routine, this.#compiler, this.#figures);
+    }
     switch (structure.name) {
       case "matmul":
         return new MatmulProgram(structure, this.#compiler, this.#figures);

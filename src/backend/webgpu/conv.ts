@@ -12,8 +12,9 @@ import {
 } from "../../graph/kernel.ts";
 import { loadElement, storeElement } from "./express.ts";
 import { classOf, digest } from "./choices.ts";
+import type { EpilogueCall, EpilogueCode, FusingProgram } from "./epilogue.ts";
 import { FusedProgram, type FusedCall } from "./fused-program.ts";
-import type { Tiling } from "./matmul-shader.ts";
+import { finishing, type Tiling } from "./matmul-shader.ts";
 import type { Pipeline } from "./pipelines.ts";
 import type { Slab } from "./pool.ts";
 import {
@@ -21,7 +22,6 @@ import {
   type CallRecorder,
   type Compiler,
   type DeviceFigures,
-  type DeviceProgram,
   type PreparedCall,
   type Scratch,
 } from "./program.ts";
@@ -58,7 +58,7 @@ interface Step {
 }
 
 /** See `conv` in kernel.ts. */
-export class ConvProgram implements DeviceProgram {
+export class ConvProgram implements FusingProgram {
   readonly structure: RoutineStructure;
   readonly #compiler: Compiler;
   readonly #device: DeviceFigures;
@@ -76,8 +76,20 @@ export class ConvProgram implements DeviceProgram {
     // The sizes decide.
   }
 
+  prepareWith(data: KernelData, slabs: readonly Slab[], tag: number, work: EpilogueCall): PreparedCall | null {
+    const steps = convPhases(unpackConv((data as RoutineData).ints, this.#rank)).map((c) => this.#step(c, work));
+    if (steps.some(({ parts }) => parts !== null)) return null;
+    const record = (recorder: CallRecorder): void => {
+      for (const { pipeline, groups, words } of steps) {
+        const grid = foldGrid(groups, this.#device.maxGroupsPerDimension);
+        recorder.dispatch(pipeline, bound(pipeline.shader, slabs, null), grid, tag, words);
+      }
+    };
+    return { pipelines: steps.map((s) => s.pipeline), scratch: false, record };
+  }
+
   prepare(data: KernelData, slabs: readonly Slab[], tag: number): PreparedCall {
-    const steps = convPhases(unpackConv((data as RoutineData).ints, this.#rank)).map((c) => this.#step(c));
+    const steps = convPhases(unpackConv((data as RoutineData).ints, this.#rank)).map((c) => this.#step(c, null));
     const record = (recorder: CallRecorder, scratch: Scratch): void => {
       for (const { pipeline, groups, words, parts } of steps) {
         const grid = foldGrid(groups, this.#device.maxGroupsPerDimension);
@@ -91,7 +103,8 @@ export class ConvProgram implements DeviceProgram {
     return { pipelines: steps.flatMap((s) => [s.pipeline, ...(s.parts?.sum.pipelines ?? [])]), record };
   }
 
-  #step(c: Conv): Step {
+  /** With `work`, it is of use only where the sums are not cut. */
+  #step(c: Conv, work: EpilogueCall | null): Step {
     const m = c.outChannels;
     const n = c.batch * product(c.output);
     const k = c.inChannels * product(c.kernel);
@@ -99,8 +112,11 @@ export class ConvProgram implements DeviceProgram {
       const words = (w: WordWriter): void => {
         for (const value of [c.groups, m, n, c.inChannels]) w.u32(value);
         writeGeometry(w, c);
+        work?.code.write(w, work.data);
       };
-      const pipeline = this.#pipeline("direct", (key) => renderDirect(key, this.structure.buffers, this.#rank));
+      const pipeline = this.#pipeline(`direct${work === null ? "" : `|${work.code.key}`}`, (key) =>
+        renderDirect(key, this.structure.buffers, this.#rank, work?.code ?? null),
+      );
       return { pipeline, groups: Math.ceil((c.groups * m * n) / WORKGROUP), words, parts: null };
     }
     const { tiling, splits } = this.#way(c, m, n, k);
@@ -111,9 +127,12 @@ export class ConvProgram implements DeviceProgram {
     const words = (w: WordWriter): void => {
       for (const value of [m, n, k, tilesM, tilesN, c.groups, splits, kPart]) w.u32(value);
       writeGeometry(w, c);
+      if (splits === 1) work?.code.write(w, work.data);
     };
-    const pipeline = this.#pipeline(`${tiling.tm}x${tiling.tn}${splits > 1 ? "p" : ""}`, (key) =>
-      renderConv(key, this.structure.buffers, this.#rank, tiling, splits > 1),
+    const code = splits > 1 ? null : (work?.code ?? null);
+    const last = splits > 1 ? "p" : code === null ? "" : `|${code.key}`;
+    const pipeline = this.#pipeline(`${tiling.tm}x${tiling.tn}${last}`, (key) =>
+      renderConv(key, this.structure.buffers, this.#rank, tiling, splits > 1, code),
     );
     const parts = splits === 1 ? null : { count: total * splits, sum: this.#partsSum(c, splits, total) };
     return { pipeline, groups: tiles * splits, words, parts };
@@ -254,13 +273,14 @@ function columnCoordinates(rank: number, n: string, name: string, suffix: string
 const sum = (terms: readonly string[]): string => terms.join(" + ");
 const dims = (rank: number): number[] => Array.from({ length: rank }, (_, d) => d);
 
-/** Renders the tiled convolution. With `parts`, sums of parts of the terms go to scratch memory. */
+/** Renders the tiled convolution. With `parts`, sums of parts of the terms go to scratch memory; `work` is done on the elements before they are written. */
 export function renderConv(
   key: string,
   buffers: readonly BufferSlot[],
   rank: number,
   tiling: Tiling,
   parts: boolean,
+  work: EpilogueCode | null = null,
 ): Shader {
   const { tm, tn, tk, rm, rn } = tiling;
   const threads = (tm / rm) * (tn / rn);
@@ -271,6 +291,7 @@ export function renderConv(
   text.bind("src_buffer", stored(from), 0, false);
   text.bind("weight_buffer", stored(weight), 1, false);
   if (parts) text.bind("dst_buffer", "f32", -1, true);
+  else if (work !== null) work.declare(text);
   else text.bind("dst_buffer", stored(to), 2, true);
 
   const lines: string[] = [];
@@ -351,34 +372,49 @@ export function renderConv(
   each((i, j, r) => lines.push(`      c${i}${r}_${j} = fma(vec4<f32>(a${i}.${"xyzw"[r]}), b${j}, c${i}${r}_${j});`));
   const multiply = take();
 
-  for (let j = 0; j < blocksN; j++)
-    each4((e) => {
-      lines.push(`  let n${j}${e} = n0 + (${columnsOf(j)}) * 4u + ${e}u;`);
-      if (parts) return;
-      lines.push(...columnCoordinates(rank, `n${j}${e}`, "z", `_${j}${e}`));
-      const place = dims(rank).map((d) => `z${d}_${j}${e} * params.dst_step${d}`);
-      lines.push(`  let to_${j}${e} = i32(rest_${j}${e}) * params.dst_outer + ${sum(place)};`);
+  const storeTiles = (): void => {
+    for (let j = 0; j < blocksN; j++)
+      each4((e) => {
+        lines.push(`  let n${j}${e} = n0 + (${columnsOf(j)}) * 4u + ${e}u;`);
+        if (parts) return;
+        lines.push(...columnCoordinates(rank, `n${j}${e}`, "z", `_${j}${e}`));
+        const place = dims(rank).map((d) => `z${d}_${j}${e} * params.dst_step${d}`);
+        lines.push(`  let to_${j}${e} = i32(rest_${j}${e}) * params.dst_outer + ${sum(place)};`);
+      });
+    lines.push(
+      parts
+        ? "  let out_at = (split * params.groups + group) * params.m * params.n;"
+        : "  let out_at = params.dst + i32(group) * params.dst_group;",
+    );
+    each((i, j, r) => {
+      if (j === 0) {
+        lines.push(`  let m${i}${r} = m0 + (${rowsOf(i)}) * 4u + ${r}u;`);
+        lines.push(`  if (m${i}${r} < params.m) {`);
+      }
+      each4((e) => {
+        const value = `c${i}${r}_${j}.${"xyzw"[e]}`;
+        const place = parts
+          ? `out_at + m${i}${r} * params.n + n${j}${e}`
+          : `out_at + i32(m${i}${r}) * params.dst_channel + to_${j}${e}`;
+        const element = parts ? value : storeElement(to, value);
+        lines.push(`    if (n${j}${e} < params.n) { dst_buffer[${place}] = ${element}; }`);
+      });
+      if (j === blocksN - 1) lines.push("  }");
     });
-  lines.push(
-    parts
-      ? "  let out_at = (split * params.groups + group) * params.m * params.n;"
-      : "  let out_at = params.dst + i32(group) * params.dst_group;",
-  );
-  each((i, j, r) => {
-    if (j === 0) {
-      lines.push(`  let m${i}${r} = m0 + (${rowsOf(i)}) * 4u + ${r}u;`);
-      lines.push(`  if (m${i}${r} < params.m) {`);
-    }
-    each4((e) => {
-      const value = `c${i}${r}_${j}.${"xyzw"[e]}`;
-      const place = parts
-        ? `out_at + m${i}${r} * params.n + n${j}${e}`
-        : `out_at + i32(m${i}${r}) * params.dst_channel + to_${j}${e}`;
-      const element = parts ? value : storeElement(to, value);
-      lines.push(`    if (n${j}${e} < params.n) { dst_buffer[${place}] = ${element}; }`);
-    });
-    if (j === blocksN - 1) lines.push("  }");
-  });
+  };
+  if (work !== null) {
+    const values: string[] = [];
+    each((i, j, r) => values.push(`c${i}${r}_${j}`));
+    lines.push(...finishing(tiling, values), "    if (m < params.m && n < params.n) {");
+    lines.push(...columnCoordinates(rank, "n", "z", ""));
+    const place = dims(rank).map((d) => `z${d} * params.dst_step${d}`);
+    lines.push(
+      `      let to = i32(group) * params.dst_group + i32(m) * params.dst_channel + i32(rest) * params.dst_outer + ${sum(place)};`,
+      "      finish(u32(params.dst + to), values[e / 4u][e % 4u]);",
+      "    }",
+      "  }",
+    );
+  } else storeTiles();
   const store = take();
 
   const code = fillFrame(SHADERS.conv, {
@@ -395,18 +431,24 @@ export function renderConv(
     multiply,
     store,
   });
-  return text.finish(key, code, false);
+  return text.finish(key, work === null ? code : work.function() + code, false);
 }
 
 /** Renders the convolution of one invocation an element. */
-export function renderDirect(key: string, buffers: readonly BufferSlot[], rank: number): Shader {
+export function renderDirect(
+  key: string,
+  buffers: readonly BufferSlot[],
+  rank: number,
+  work: EpilogueCode | null = null,
+): Shader {
   const [from, weight, to] = buffers as [BufferSlot, BufferSlot, BufferSlot];
   const text = new ShaderText();
   for (const name of ["groups", "m", "n", "channels"]) text.field(name, "u32");
   declareGeometry(text, rank);
   text.bind("src_buffer", stored(from), 0, false);
   text.bind("weight_buffer", stored(weight), 1, false);
-  text.bind("dst_buffer", stored(to), 2, true);
+  if (work === null) text.bind("dst_buffer", stored(to), 2, true);
+  else work.declare(text);
   const position = columnCoordinates(rank, "n", "x", "");
   for (const d of dims(rank)) position.push(`  let y${d} = x${d} * params.stride${d} - params.padding${d};`);
   position.push(
@@ -435,8 +477,8 @@ export function renderDirect(key: string, buffers: readonly BufferSlot[], rank: 
   const code = fillFrame(SHADERS.conv_direct, {
     position: position.join("\n"),
     loops: loops.join("\n"),
-    target: sum(target),
-    store: storeElement(to, "sum"),
+    store:
+      work === null ? `dst_buffer[${sum(target)}] = ${storeElement(to, "sum")};` : `finish(u32(${sum(target)}), sum);`,
   });
-  return text.finish(key, code, false);
+  return text.finish(key, work === null ? code : work.function() + code, false);
 }

@@ -2,6 +2,7 @@
 
 import { valueType } from "../../graph/builder.ts";
 import type { BufferSlot } from "../../graph/kernel.ts";
+import type { EpilogueCode } from "./epilogue.ts";
 import { loadElement, storeElement, wgslType } from "./express.ts";
 import { fillFrame, ShaderText, STORED, type Shader } from "./shader.ts";
 import { SHADERS } from "./shaders.generated.ts";
@@ -15,7 +16,10 @@ export interface Tiling {
   readonly rn: number;
 }
 
-/** Renders a tiled product. `aAlongK`, `bAlongK`: neighbouring invocations load neighbours along k. */
+/**
+ * Renders a tiled product. `aAlongK`, `bAlongK`: neighbouring invocations load neighbours along k. `parts`: parts of k go to scratch memory. `work` is done on
+ * the elements before they are written.
+ */
 export function renderMatmul(
   key: string,
   buffers: readonly BufferSlot[],
@@ -24,6 +28,7 @@ export function renderMatmul(
   aAlongK: boolean,
   bAlongK: boolean,
   parts: boolean,
+  work: EpilogueCode | null = null,
 ): Shader {
   const { tm, tn, tk, rm, rn } = tiling;
   const threads = (tm / rm) * (tn / rn);
@@ -42,6 +47,7 @@ export function renderMatmul(
   text.bind("a_buffer", stored(a), 0, false);
   text.bind("b_buffer", stored(b), 1, false);
   if (parts) text.bind("out_buffer", type, -1, true);
+  else if (work !== null) work.declare(text);
   else text.bind("out_buffer", stored(out), 2, true);
 
   const lines: string[] = [];
@@ -117,22 +123,28 @@ export function renderMatmul(
   });
   const multiply = take();
 
-  each((i, j, r) => {
-    if (j === 0) {
-      lines.push(`  let m${i}${r} = m0 + (${rowsOf(i)}) * 4u + ${r}u;`);
-      lines.push(`  if (m${i}${r} < params.m) {`);
-    }
-    lines.push(`    let n${i}${r}_${j} = n0 + (${columnsOf(j)}) * 4u;`);
-    for (let e = 0; e < 4; e++) {
-      const value = `c${i}${r}_${j}.${"xyzw"[e]}`;
-      const element = parts ? value : storeElement(out, value);
-      const place = `out_at + m${i}${r} * params.out_row + n${i}${r}_${j}${e === 0 ? "" : ` + ${e}u`}`;
-      lines.push(
-        `    if (n${i}${r}_${j}${e === 0 ? "" : ` + ${e}u`} < params.n) { out_buffer[${place}] = ${element}; }`,
-      );
-    }
-    if (j === blocksN - 1) lines.push("  }");
-  });
+  if (work !== null) {
+    const values: string[] = [];
+    each((i, j, r) => values.push(`c${i}${r}_${j}`));
+    lines.push(...finishing(tiling, values), "    if (m < params.m && n < params.n) {");
+    lines.push("      finish(out_at + m * params.out_row + n, values[e / 4u][e % 4u]);", "    }", "  }");
+  } else
+    each((i, j, r) => {
+      if (j === 0) {
+        lines.push(`  let m${i}${r} = m0 + (${rowsOf(i)}) * 4u + ${r}u;`);
+        lines.push(`  if (m${i}${r} < params.m) {`);
+      }
+      lines.push(`    let n${i}${r}_${j} = n0 + (${columnsOf(j)}) * 4u;`);
+      for (let e = 0; e < 4; e++) {
+        const value = `c${i}${r}_${j}.${"xyzw"[e]}`;
+        const element = parts ? value : storeElement(out, value);
+        const place = `out_at + m${i}${r} * params.out_row + n${i}${r}_${j}${e === 0 ? "" : ` + ${e}u`}`;
+        lines.push(
+          `    if (n${i}${r}_${j}${e === 0 ? "" : ` + ${e}u`} < params.n) { out_buffer[${place}] = ${element}; }`,
+        );
+      }
+      if (j === blocksN - 1) lines.push("  }");
+    });
   const store = take();
 
   const code = fillFrame(SHADERS.matmul, {
@@ -150,7 +162,21 @@ export function renderMatmul(
     multiply,
     store,
   });
-  return text.finish(key, code, false);
+  return text.finish(key, work === null ? code : work.function() + code, false);
+}
+
+/**
+ * Opens a loop over the elements that an invocation made, in one place of the code: `e` is the number among them, `m` and `n` say where in the result it
+ * is. What is made of them is copied first, so that it stays in registers before.
+ */
+export function finishing({ tm, tn, rm, rn }: Tiling, values: readonly string[]): string[] {
+  const [blocksM, blocksN] = [rm / 4, rn / 4];
+  return [
+    `  var values = array<vec4<f32>, ${values.length}>(${values.join(", ")});`,
+    `  for (var e = 0u; e < ${4 * values.length}u; e++) {`,
+    `    let m = m0 + (${tm / blocksM / 4}u * (e / ${16 * blocksN}u) + row) * 4u + (e / ${4 * blocksN}u) % 4u;`,
+    `    let n = n0 + (${tn / blocksN / 4}u * ((e / 4u) % ${blocksN}u) + column) * 4u + e % 4u;`,
+  ];
 }
 
 function stored(slot: BufferSlot): string {

@@ -12,19 +12,13 @@ import {
 } from "../../graph/kernel.ts";
 import { valueType } from "../../graph/builder.ts";
 import { classOf, digest } from "./choices.ts";
+import type { EpilogueCall, EpilogueCode, FusingProgram } from "./epilogue.ts";
 import { FusedProgram, type FusedCall } from "./fused-program.ts";
 import type { Pipeline } from "./pipelines.ts";
 import { describeKernel } from "./describe.ts";
 import { cutLoops, isWhole, type InnerPiece, type LoopAccess, type OuterPiece } from "./pieces.ts";
 import type { Bindable, Slab } from "./pool.ts";
-import {
-  bound,
-  type CallRecorder,
-  type Compiler,
-  type DeviceFigures,
-  type DeviceProgram,
-  type PreparedCall,
-} from "./program.ts";
+import { bound, type CallRecorder, type Compiler, type DeviceFigures, type PreparedCall } from "./program.ts";
 import { renderMatmul, type Tiling } from "./matmul-shader.ts";
 import { foldGrid, type WordWriter } from "./shader.ts";
 import { deviceItemSize } from "./transfer.ts";
@@ -99,7 +93,7 @@ function contiguous(sizes: readonly number[], m: number, n: number): Operand {
 /** Whether neighbours along k lie closer together than neighbours across. */
 const isAlongK = (down: number, across: number): boolean => Math.abs(down) < Math.abs(across);
 
-export class MatmulProgram implements DeviceProgram {
+export class MatmulProgram implements FusingProgram {
   readonly structure: RoutineStructure;
   readonly inPieces = true;
   readonly #compiler: Compiler;
@@ -136,6 +130,18 @@ export class MatmulProgram implements DeviceProgram {
         for (const call of calls) call.record(recorder, scratch);
       },
     };
+  }
+
+  prepareWith(data: KernelData, slabs: readonly Slab[], tag: number, work: EpilogueCall): PreparedCall | null {
+    const p = parse((data as RoutineData).ints, this.#rank);
+    if (p.m === 1 || p.n === 1 || p.k <= 2) return null;
+    if (!isWhole(slabs, p.batches * p.m * p.n * p.k, this.#device.budget.units / UNITS)) return null;
+    const { tiling, splits } = this.#way(p);
+    if (splits > 1) return null;
+    const pipeline = this.#pipelineFor(p, tiling, false, work.code);
+    const record = (recorder: CallRecorder): void =>
+      this.#dispatch(recorder, pipeline, p, tiling, 1, bound(pipeline.shader, slabs, null), tag, work);
+    return { pipelines: [pipeline], scratch: false, record };
   }
 
   /**
@@ -187,11 +193,12 @@ export class MatmulProgram implements DeviceProgram {
     splits: number,
     memory: readonly Bindable[],
     tag: number,
+    work: EpilogueCall | null = null,
   ): void {
     const tilesM = Math.ceil(p.m / tiling.tm);
     const tilesN = Math.ceil(p.n / tiling.tn);
     const grid = foldGrid(tilesM * tilesN * splits * p.batches, this.#device.maxGroupsPerDimension);
-    const work = p.batches * p.m * p.n * p.k * UNITS;
+    const units = p.batches * p.m * p.n * p.k * UNITS;
     const words = (w: WordWriter): void => {
       w.u32(p.m);
       w.u32(p.n);
@@ -209,8 +216,9 @@ export class MatmulProgram implements DeviceProgram {
         if (side !== p.out) w.i32(side.column);
         for (const stride of side.batch) w.i32(stride);
       }
+      work?.code.write(w, work.data);
     };
-    recorder.dispatch(pipeline, memory, grid, tag, words, work);
+    recorder.dispatch(pipeline, memory, grid, tag, words, units);
   }
 
   #cut(p: Product, slabs: readonly Slab[], maxVolume: number): OuterPiece[] {
@@ -313,21 +321,22 @@ export class MatmulProgram implements DeviceProgram {
   }
 
   /** Each side is read along the direction in which its elements are neighbours. */
-  #pipelineFor(p: Product, tiling: Tiling, parts: boolean): Pipeline {
-    return this.#pipeline(tiling, isAlongK(p.a.column, p.a.row), isAlongK(p.b.row, p.b.column), parts);
+  #pipelineFor(p: Product, tiling: Tiling, parts: boolean, work: EpilogueCode | null = null): Pipeline {
+    return this.#pipeline(tiling, isAlongK(p.a.column, p.a.row), isAlongK(p.b.row, p.b.column), parts, work);
   }
 
   #layout(p: Product): string {
     return (isAlongK(p.a.column, p.a.row) ? "k" : "m") + (isAlongK(p.b.row, p.b.column) ? "k" : "n");
   }
 
-  #pipeline(tiling: Tiling, aAlongK: boolean, bAlongK: boolean, parts: boolean): Pipeline {
-    const key = `${tiling.tm}x${tiling.tn}${aAlongK ? "k" : "m"}${bAlongK ? "k" : "n"}${parts ? "p" : ""}`;
+  #pipeline(tiling: Tiling, aAlongK: boolean, bAlongK: boolean, parts: boolean, work: EpilogueCode | null): Pipeline {
+    const last = parts ? "p" : work === null ? "" : `|${work.key}`;
+    const key = `${tiling.tm}x${tiling.tn}${aAlongK ? "k" : "m"}${bAlongK ? "k" : "n"}${last}`;
     let pipeline = this.#pipelines.get(key);
     if (pipeline === undefined) {
       const full = `${this.structure.key}|${key}`;
       pipeline = this.#compiler.pipeline(full, () =>
-        renderMatmul(full, this.structure.buffers, this.#rank, tiling, aAlongK, bAlongK, parts),
+        renderMatmul(full, this.structure.buffers, this.#rank, tiling, aAlongK, bAlongK, parts, work),
       );
       this.#pipelines.set(key, pipeline);
     }

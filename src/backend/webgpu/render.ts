@@ -8,7 +8,7 @@ import { wgslType } from "./express.ts";
 import type { FusedPlan, Reduction } from "./fused.ts";
 import { ShaderText, STORED, WORKGROUP, type Shader } from "./shader.ts";
 import { deviceItemSize } from "./transfer.ts";
-import { variantKey, workgroupSize, type Layout, type Variant } from "./variants.ts";
+import { declareBody, variantKey, workgroupSize, type Layout, type Variant } from "./variants.ts";
 
 /** Words of partial results that each invocation has in shared memory at a time. */
 const SHARED_WORDS = 6;
@@ -130,15 +130,7 @@ class FusedText implements BufferNames {
       this.#text.field("position", "i32");
       for (let d = 0; d < structure.innerRank; d++) this.#text.field(`position_step${d}`, "i32");
     }
-    for (let d = 0; d < structure.outerRank; d++) this.#text.field(`o${d}`, "u32");
-    for (let d = 0; d < structure.innerRank; d++) this.#text.field(`n${d}`, "u32");
-    structure.accesses.forEach(({ classes }, access) => {
-      this.#text.field(`a${access}`, "i32");
-      for (let d = 0; d < classes.length; d++) if (classes[d] === "s") this.#text.field(`a${access}s${d}`, "i32");
-    });
-    structure.scalars.forEach((type, slot) =>
-      this.#text.field(`x${slot}`, type === "f" ? "f32" : type === "i" ? "i32" : "u32"),
-    );
+    declareBody(this.#text, structure);
   }
 
   // --- an invocation a row, no inner dimensions ---------------------------------------------------------------------

@@ -331,7 +331,7 @@ fn main(
   for (var c = 0i; c < i32(params.channels); c++) {
 {{loops}}
   }
-  dst_buffer[{{target}}] = {{store}};
+  {{store}}
 }
 `,
   exponential: `fn t_power_of_two(n: i32) -> f32 {

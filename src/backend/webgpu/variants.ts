@@ -1,7 +1,7 @@
 /** The ways of running a fused kernel, what they are bound to, and their parameters. */
 
 import type { FusedData, FusedStructure } from "../../graph/kernel.ts";
-import { WORKGROUP, type WordWriter } from "./shader.ts";
+import { WORKGROUP, type ShaderText, type WordWriter } from "./shader.ts";
 
 /**
  * How a fused kernel is run.
@@ -83,6 +83,19 @@ export function workgroupSize(v: Variant): number {
   return v.kind === "rows" && v.lanes === 1 ? 64 : WORKGROUP;
 }
 
+/** Declares the parameters of a structure's body: sizes, accesses and scalars. */
+export function declareBody(text: ShaderText, structure: FusedStructure): void {
+  for (let d = 0; d < structure.outerRank; d++) text.field(`o${d}`, "u32");
+  for (let d = 0; d < structure.innerRank; d++) text.field(`n${d}`, "u32");
+  structure.accesses.forEach(({ classes }, access) => {
+    text.field(`a${access}`, "i32");
+    for (let d = 0; d < classes.length; d++) if (classes[d] === "s") text.field(`a${access}s${d}`, "i32");
+  });
+  structure.scalars.forEach((type, slot) =>
+    text.field(`x${slot}`, type === "f" ? "f32" : type === "i" ? "i32" : "u32"),
+  );
+}
+
 /** Writes the parameters after the common header, in the order in which `FusedText` declares them. */
 export function writeFusedWords(
   w: WordWriter,
@@ -102,6 +115,11 @@ export function writeFusedWords(
     w.i32(figures.position);
     for (const step of figures.positionSteps) w.i32(step);
   }
+  writeBodyWords(w, structure, data);
+}
+
+/** Writes sizes, accesses and scalars, in the order of `declareBody`. */
+export function writeBodyWords(w: WordWriter, structure: FusedStructure, data: FusedData): void {
   for (const n of data.outer) w.u32(n);
   for (const n of data.inner) w.u32(n);
   structure.accesses.forEach(({ classes }, access) => {
