@@ -174,7 +174,7 @@ export function writeStorage(self: Tensor, value: Tensor): void {
     const old = storage.node;
     const op: UpdateOp = {
       kind: "update",
-      key: `update+${impl.shape.join(",")};${impl.strides.join(",")};${impl.offset}`,
+      key: "update",
       hasBase: true,
       targets: [{ shape: impl.shape, strides: impl.strides, offset: impl.offset }],
     };

@@ -42,6 +42,7 @@ export interface MapOp {
 /** Combines over the trailing `innerRank` dimensions of its one argument's view. */
 export interface ReduceOp {
   readonly kind: "reduce";
+  /** Names the operation; sizes and dimensions are told apart without it. */
   readonly key: string;
   readonly reduce: ReduceKind;
   readonly innerRank: number;
@@ -53,6 +54,7 @@ export interface ReduceOp {
 /** A kernel of its own; every argument is written out before. */
 export interface RoutineOp {
   readonly kind: "routine";
+  /** Names the operation and its attributes, as far as the numbers do not tell them. */
   readonly key: string;
   readonly name: RoutineName;
   readonly attrs: Readonly<Record<string, string | number>>;
@@ -129,6 +131,12 @@ function ownArg(arg: Arg): Arg {
 export const LEAF: LeafOp = { kind: "leaf", key: "leaf" };
 
 let nextId = 1;
+let visits = 0;
+
+/** A mark for a walk over nodes: those that it has seen carry it as their `visit`. */
+export function newVisit(): number {
+  return ++visits;
+}
 
 /** The id of the node that was recorded last. */
 export function lastNodeId(): number {
@@ -187,6 +195,8 @@ export class Node {
   /** Where it stands in the graph that is being realised, and which walk saw it last: scratch of those who walk. */
   position = 0;
   visit = 0;
+  /** The inquiry that last found that it can be computed again. */
+  sound = 0;
   /** Why the value is gone, if it is. */
   lost: string | null = null;
   /** Why it could not be computed when that was tried last: it is tried again only when it is asked for. */

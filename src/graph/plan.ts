@@ -3,7 +3,7 @@
 import type { Backend, Call, DeviceBuffer, Program } from "../backend/backend.ts";
 import { fromHalf } from "../dtype.ts";
 import type { KernelData } from "./kernel.ts";
-import { describeNode, type Node } from "./node.ts";
+import { describeNode, newVisit, type Node } from "./node.ts";
 import { placeLives, type Life } from "./placement.ts";
 import { schedule } from "./schedule.ts";
 import type { Streams } from "./streams.ts";
@@ -50,11 +50,9 @@ export interface Plan {
   readonly targets: readonly number[];
 }
 
-let visits = 0;
-
 /** Collects what `targets` need that is still pending, and what that reads. */
 export function collect(targets: readonly Node[]): Graph {
-  const visit = ++visits;
+  const visit = newVisit();
   const nodes: Node[] = [];
   const leaves: Node[] = [];
   const stack: Node[] = [];

@@ -16,7 +16,7 @@ import type { HostArray } from "../dtype.ts";
 import { Arena, ARENA_BYTES, blockOf, type Slot } from "./arena.ts";
 import { GIVEN_UP, lossReason } from "./faults.ts";
 import { figuresOf, type LiveValue } from "./figures.ts";
-import type { Node } from "./node.ts";
+import { newVisit, type Arg, type Node } from "./node.ts";
 import { NodeList } from "./node-list.ts";
 import { faultOf } from "./retry.ts";
 
@@ -166,12 +166,12 @@ export class Residency {
     // Small values that may be held fill the slack first.
     let allowed = this.#isThrifty ? required : Math.max(this.#required * SLACK, this.#required + arenaBytes);
     if (this.#budget !== null) allowed = Math.min(allowed, Math.max(this.#budget, required));
-    const recomputable = new Set<Node>();
+    const inquiry = newVisit();
     if (usedBytes + need > allowed)
       for (const node of this.#caches) {
         if (usedBytes + need <= allowed) break;
         if (pinned.has(node)) continue;
-        if (node.host === null && !canRecompute(node, recomputable)) {
+        if (node.host === null && !canRecompute(node, inquiry)) {
           // What it was computed from is gone: it is all that is left.
           this.#caches.delete(node);
           this.#held.add(node);
@@ -326,27 +326,31 @@ function isSound(node: Node): boolean {
 }
 
 /**
- * True if a value could be computed again from what is there. `known` holds values for which that is true, and takes those found on the
- * way: giving up memory of what can be computed again leaves it true.
+ * True if a value could be computed again from what is there. Inquiries with the same number (of `newVisit()`) remember what they found: giving up memory
+ * of what can be computed again leaves it true.
  */
-export function canRecompute(node: Node, known = new Set<Node>()): boolean {
-  if (known.has(node)) return true;
+export function canRecompute(node: Node, inquiry = newVisit()): boolean {
+  if (node.sound === inquiry) return true;
+  const visit = newVisit();
   const found = [node];
-  const seen = new Set(found);
-  for (const next of found) {
-    if (next.lost !== null || next.settled) return false;
-    if (next.op.kind === "leaf" && next.transferFrom === null) return false;
-    for (const list of [next.args, next.tables])
-      for (const { node: source } of list) {
-        if (source === null || known.has(source) || seen.has(source)) continue;
-        if (!source.pending) {
-          if (source.host === null && faultOf(source) !== null) return false;
-          continue;
-        }
-        seen.add(source);
-        found.push(source);
-      }
+  node.visit = visit;
+  /** False if one of the arguments is gone for good. */
+  const follow = (args: readonly Arg[]): boolean => {
+    for (let i = 0; i < args.length; i++) {
+      const source = args[i]!.node;
+      if (source === null || source.visit === visit || source.sound === inquiry) continue;
+      source.visit = visit;
+      if (source.pending) found.push(source);
+      else if (source.host === null && faultOf(source) !== null) return false;
+    }
+    return true;
+  };
+  for (let i = 0; i < found.length; i++) {
+    const { lost, settled, op, transferFrom, args, tables } = found[i]!;
+    if (lost !== null || settled) return false;
+    if (op.kind === "leaf" && transferFrom === null) return false;
+    if (!follow(args) || !follow(tables)) return false;
   }
-  for (const next of found) known.add(next);
+  for (let i = 0; i < found.length; i++) found[i]!.sound = inquiry;
   return true;
 }

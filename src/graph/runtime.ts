@@ -6,7 +6,7 @@ import { DeviceError, OutOfMemoryError } from "../errors.ts";
 import { activeBackends } from "./devices.ts";
 import { checkFault, GIVEN_UP, goneOf, lostError, OVERWRITTEN, tagFor } from "./faults.ts";
 import { figuresOf, type LiveValue } from "./figures.ts";
-import { describeNode, lastNodeId, Learned, LEAF, Node, Origin } from "./node.ts";
+import { describeNode, lastNodeId, Learned, LEAF, newVisit, Node, Origin } from "./node.ts";
 import { keepTraced, tracedError } from "./trace.ts";
 import { collect, makePlan, runPlan, type Graph, type Plan, type PlanHost } from "./plan.ts";
 import { canRecompute, Residency } from "./residency.ts";
@@ -166,9 +166,9 @@ export function flushRecorded(backend: Backend): OutOfMemoryError | null {
   const state = stateOf(backend);
   const { recorded, requested } = state;
   state.recorded = [];
-  const known = new Set<Node>();
+  const inquiry = newVisit();
   const wanted = [...requested, ...recorded.filter(isOpen)].filter(
-    (n) => n.pending && n.fault === null && canRecompute(n, known) && !needsWaiting([n]),
+    (n) => n.pending && n.fault === null && canRecompute(n, inquiry) && !needsWaiting([n]),
   );
   if (wanted.length === 0) return null;
   const problem = tryToRealize(wanted);

@@ -97,7 +97,7 @@ function run(
   });
   const op: RoutineOp = {
     kind: "routine",
-    key: `attention:${pass}:${attrs.mask}:${ints.join(",")}`,
+    key: `attention:${pass}:${attrs.mask}`,
     name: "attention",
     attrs: { ...attrs },
     ints,

@@ -42,7 +42,7 @@ function run(name: string, from: Tensor, weight: Tensor, shape: readonly number[
   const ints = packConv(numbers);
   const op: RoutineOp = {
     kind: "routine",
-    key: `conv:${ints.join(",")}`,
+    key: "conv",
     name: "conv",
     attrs: { rank: numbers.input.length },
     ints,

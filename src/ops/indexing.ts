@@ -212,7 +212,7 @@ export function scatterInto(
   ];
   const routine: RoutineOp = {
     kind: "routine",
-    key: `${op}:${mode}:${isTensor(values) ? "tensor" : "scalar"}:${ints.join(",")}`,
+    key: `${op}:${mode}:${isTensor(values) ? "tensor" : "scalar"}`,
     name: "scatter",
     attrs: { mode, rank, source: isTensor(values) ? "tensor" : "scalar" },
     ints,

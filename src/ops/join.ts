@@ -28,7 +28,7 @@ function assemble(tensors: readonly Tensor[], shape: readonly number[], dim: num
   });
   const op: UpdateOp = {
     kind: "update",
-    key: `cat/${dim}/${tensors.map((t) => t.shape[dim]).join(",")}`,
+    key: "cat",
     hasBase: false,
     targets,
   };

@@ -70,7 +70,7 @@ export function reduce(
         };
   const op: ReduceOp = {
     kind: "reduce",
-    key: `${kind}/${shape.join(",")}/${dims.join(",")}`,
+    key: kind,
     reduce: kind,
     innerRank: dims.length,
     fullShape: shape,

@@ -30,7 +30,7 @@ export function scan(input: Tensor, dim: number, kind: "sum" | "prod" | "max" | 
   ];
   const op: RoutineOp = {
     kind: "routine",
-    key: `scan:${kind}:${ints.join(",")}`,
+    key: `scan:${kind}`,
     name: "scan",
     attrs: { kind, rank: shape.length - 1 },
     ints,

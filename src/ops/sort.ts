@@ -28,7 +28,7 @@ function orderOf(x: Tensor, dim: number, descending: boolean, wanted?: number): 
   const order = descending ? "descending" : "ascending";
   const op: RoutineOp = {
     kind: "routine",
-    key: `sort:${order}:${ints.join(",")}`,
+    key: `sort:${order}`,
     name: "sort",
     attrs: { order, rank: shape.length - 1 },
     ints,
