@@ -22,6 +22,8 @@ export default defineConfig({
     outDir: join(root, "..", "dist-demo"),
     emptyOutDir: true,
     target: "es2022",
+    // The page of a step's memory leads from what runs to the lines that were written.
+    sourcemap: true,
     // Graphviz is one large module, loaded when a graph is to be drawn.
     chunkSizeWarningLimit: 1600,
     rolldownOptions: { input: pages.map((page) => join(root, page)) },

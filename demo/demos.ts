@@ -42,6 +42,13 @@ export const demos: readonly Demo[] = [
     uses: ["autograd.grad", "createGraph", "tg.graph", "F.gelu"],
   },
   {
+    folder: "memory",
+    title: "Where the memory goes",
+    summary:
+      "The life of every buffer of a training step, a lane a buffer, over its kernels: what it was for, which line made it, which kernels read it.",
+    uses: ["memoryTimeline", "setDebugMode", "utils.checkpoint", "nn", "optim.AdamW"],
+  },
+  {
     folder: "bench",
     title: "Benchmark",
     summary:

@@ -52,6 +52,23 @@ const PICTURES: Readonly<Record<string, () => SVGElement[]>> = {
     line((x) => -18 * x * Math.exp(-9 * x * x) * 0.3, "var(--curve-2)"),
     line((x) => (324 * x * x - 18) * Math.exp(-9 * x * x) * 0.05, "var(--curve-3)"),
   ],
+  memory: () =>
+    (
+      [
+        [-0.95, 0.95, 1],
+        [-0.95, 0.95, 2],
+        [-0.8, 0.5, 3],
+        [-0.55, 0.25, 3],
+        [-0.3, 0, 3],
+        [0, 0.75, 1],
+        [0.3, 0.95, 2],
+      ] as const
+    ).map(([from, to, curve], i) => {
+      const [x, y] = place([from, 0.95 - 0.29 * i]);
+      const [end] = place([to, 0]);
+      const width = (end - x).toFixed(1);
+      return svgElement("rect", { x: x.toFixed(1), y: y.toFixed(1), width, height: 11, fill: `var(--curve-${curve})` });
+    }),
   bench: () =>
     [0.9, 0.35, 0.6, 0.75].map((length, i) => {
       const [x, y] = place([-0.9, 0.7 - 0.42 * i]);

@@ -29,6 +29,9 @@ export interface TimelineValue {
   /** Steps that first and last used it (state and copies: up to the buffer's end). */
   readonly from: number;
   readonly to: number;
+  /** Steps that wrote it, and steps that read it, in order: none of the former for what was there before. */
+  readonly writtenBy: readonly number[];
+  readonly readBy: readonly number[];
 }
 
 /** A buffer from when it was handed out to when it was given back. */
@@ -65,6 +68,8 @@ interface Tenant {
   to: number;
   /** Lives as long as its buffer does, or until another value takes it. */
   stays: boolean;
+  readonly writtenBy: number[];
+  readonly readBy: number[];
 }
 
 interface Life {
@@ -73,6 +78,8 @@ interface Life {
   readonly from: number;
   readonly isOld: boolean;
   readonly tenants: Tenant[];
+  /** The upload that brought what the next value is; null if there was none. */
+  uploadedAt: number | null;
   to: number | null;
 }
 
@@ -95,7 +102,8 @@ export class TimelineRecorder {
     this.#backend = backend;
     for (const { buffer, value, node } of holdings) {
       const life = this.#begin(buffer, true);
-      life.tenants.push({ node, figures: value, owner: value.owner, from: 0, to: 0, stays: true });
+      const uses = { writtenBy: [], readBy: [] };
+      life.tenants.push({ node, figures: value, owner: value.owner, from: 0, to: 0, stays: true, ...uses });
     }
     this.#watch();
     const runsBefore = observeRuns((planned) => this.#planned(planned));
@@ -111,7 +119,7 @@ export class TimelineRecorder {
   }
 
   #begin(memory: DeviceBuffer, isOld: boolean): Life {
-    const life: Life = { memory, bytes: memory.bytes, from: this.#now, isOld, tenants: [], to: null };
+    const life: Life = { memory, bytes: memory.bytes, from: this.#now, isOld, tenants: [], uploadedAt: null, to: null };
     this.#lives.push(life);
     this.#open.set(memory, life);
     this.#bytes += life.bytes;
@@ -143,7 +151,9 @@ export class TimelineRecorder {
       },
       upload: (buffer, dtype, data) => {
         upload(buffer, dtype, data);
-        this.#step("upload", ["tensor"], "forward", [buffer]);
+        const life = this.#open.get(buffer);
+        if (life !== undefined) life.uploadedAt = this.#now;
+        this.#step("upload", ["tensor"], "forward");
       },
       run: (calls) => {
         run(calls);
@@ -171,8 +181,13 @@ export class TimelineRecorder {
     const operations = requests.map(
       ({ buffer }) => this.#open.get(buffer)?.tenants.at(-1)?.figures.operation ?? "copy",
     );
-    const buffers = requests.map((request) => request.buffer);
-    this.#step("read", [...new Set(operations)], this.#steps.at(-1)?.phase ?? "forward", buffers);
+    for (const { buffer } of requests) {
+      const tenant = this.#open.get(buffer)?.tenants.at(-1);
+      if (tenant === undefined) continue;
+      tenant.to = this.#now;
+      if (tenant.readBy.at(-1) !== this.#now) tenant.readBy.push(this.#now);
+    }
+    this.#step("read", [...new Set(operations)], this.#steps.at(-1)?.phase ?? "forward");
     return result;
   }
 
@@ -185,11 +200,7 @@ export class TimelineRecorder {
     for (const tenant of life.tenants) settle(tenant);
   }
 
-  #step(kind: TimelineStep["kind"], operations: string[], phase: Phase, buffers: readonly DeviceBuffer[]): void {
-    for (const buffer of buffers) {
-      const tenant = this.#open.get(buffer)?.tenants.at(-1);
-      if (tenant !== undefined) tenant.to = this.#now;
-    }
+  #step(kind: TimelineStep["kind"], operations: string[], phase: Phase): void {
     this.#steps.push({ kind, operations, phase, bytes: this.#bytes });
   }
 
@@ -198,26 +209,35 @@ export class TimelineRecorder {
     this.#nodesOf.delete(call);
     const slots = call.program.structure.buffers;
     const written = nodes?.filter((_, i) => slots[i]!.mode !== "read") ?? [];
-    nodes?.forEach((node, i) => this.#use(call.buffers[i]!, node, slots[i]!.mode !== "write"));
+    if (nodes === undefined) this.#copied(call.buffers);
+    else nodes.forEach((node, i) => this.#use(call.buffers[i]!, node, slots[i]!.mode));
     const last = written.at(-1);
     this.#step(
       "kernel",
       nodes === undefined ? ["copy"] : [...new Set(written.map(operationOf))],
       last === undefined ? "forward" : this.#phaseOf(last),
-      nodes === undefined ? call.buffers : [],
     );
+  }
+
+  /** Memory that the library copies for itself holds what it held. */
+  #copied(buffers: readonly DeviceBuffer[]): void {
+    for (const buffer of buffers) {
+      const tenant = this.#open.get(buffer)?.tenants.at(-1);
+      if (tenant !== undefined) tenant.to = this.#now;
+    }
   }
 
   #phaseOf(node: Node): Phase {
     return this.#phases.findLast(({ from, to }) => node.id > from && node.id <= to)?.phase ?? "forward";
   }
 
-  #use(buffer: DeviceBuffer, node: Node, isRead: boolean): void {
+  #use(buffer: DeviceBuffer, node: Node, mode: "read" | "write" | "read-write"): void {
     const life = this.#open.get(buffer);
     if (life === undefined) return;
     const last = life.tenants.at(-1);
     // Of state that was there before, the node is not known until it is used.
-    if (last?.node === null && isRead && last.from === 0) last.node = node;
+    if (last?.node === null && mode !== "write" && last.from === 0) last.node = node;
+    let tenant = last;
     if (last?.node === node) {
       last.to = this.#now;
       settle(last);
@@ -226,9 +246,19 @@ export class TimelineRecorder {
         settle(last);
         if (last.stays) last.to = Math.max(this.#now - 1, last.from);
         last.stays = false;
+        // What is changed in place was read, too.
+        if (mode === "read-write") {
+          last.readBy.push(this.#now);
+          last.to = this.#now;
+        }
       }
-      life.tenants.push(tenantOf(node, this.#now, life.bytes));
+      tenant = tenantOf(node, life.uploadedAt ?? this.#now, life.bytes);
+      tenant.to = this.#now;
+      if (life.uploadedAt !== null) tenant.writtenBy.push(life.uploadedAt);
+      life.uploadedAt = null;
+      life.tenants.push(tenant);
     }
+    tenant![mode === "read" ? "readBy" : "writtenBy"].push(this.#now);
   }
 
   #planned({ calls, nodesOf, targets }: PlannedRun): () => void {
@@ -241,8 +271,16 @@ export class TimelineRecorder {
         const last = life.tenants.at(-1);
         if (last === undefined || last.node !== node) {
           const at = Math.max(last?.to ?? this.#now - 1, 0);
-          if (last !== undefined) last.stays = false;
-          life.tenants.push({ ...tenantOf(node, at, life.bytes), stays: true });
+          const tenant = { ...tenantOf(node, at, life.bytes), stays: true };
+          if (last !== undefined) {
+            last.stays = false;
+            // Written over in place: what was bound under the name of the old value is the new one.
+            if (last.writtenBy.at(-1) === at && last.from < at) {
+              tenant.writtenBy.push(last.writtenBy.pop()!);
+              if (last.readBy.at(-1) !== at) last.readBy.push(at);
+            }
+          }
+          life.tenants.push(tenant);
         } else last.stays = true;
       }
     };
@@ -270,7 +308,8 @@ export class TimelineRecorder {
 
 function tenantOf(node: Node, at: number, bytes: number): Tenant {
   const figures = figuresOf(node, bytes);
-  const tenant: Tenant = { node, figures, owner: "temporary", from: at, to: at, stays: node.buffer !== null };
+  const uses = { writtenBy: [], readBy: [] };
+  const tenant: Tenant = { node, figures, owner: "temporary", from: at, to: at, stays: node.buffer !== null, ...uses };
   settle(tenant);
   return tenant;
 }
@@ -292,9 +331,10 @@ function isState(owner: ValueOwner): boolean {
 function toBuffer(life: Life, reusedBy: number | null, end: number): TimelineBuffer {
   const close = life.to ?? end;
   for (const tenant of life.tenants) if (life.to === null) settle(tenant);
-  const values = life.tenants.map(({ figures, owner, from, to, stays }): TimelineValue => {
+  const values = life.tenants.map(({ figures, owner, from, to, stays, writtenBy, readBy }): TimelineValue => {
     const { operation, shape, dtype, site } = figures;
-    return { operation, shape, dtype, owner, site, from, to: stays ? Math.max(close - 1, from) : to };
+    const last = stays ? Math.max(close - 1, from) : to;
+    return { operation, shape, dtype, owner, site, from, to: last, writtenBy, readBy };
   });
   const time = new Map<ValueOwner, number>();
   for (const { owner, from, to } of values) time.set(owner, (time.get(owner) ?? 0) + to - from + 1);

@@ -365,6 +365,59 @@ Object.assign(tests, {
       "bytes at each step",
     );
     ensure(peakBytes >= Math.max(...steps.map((s) => s.bytes)) && peakAt <= steps.length, `a peak of ${peakBytes}`);
+    // Values are written before they are read, by steps that say so, and only while they live.
+    for (const { values } of buffers)
+      for (const { from, to, writtenBy, readBy, operation } of values) {
+        for (const at of [...writtenBy, ...readBy])
+          ensure(from <= at && at <= to, `${operation} at ${at}: ${from}-${to}`);
+        if (writtenBy.length > 0)
+          ensure(
+            readBy.every((at) => at > writtenBy[0]!),
+            `${operation} is read after it is written`,
+          );
+        for (const at of writtenBy) {
+          const { kind, operations } = steps[at]!;
+          ensure(kind !== "read" && operations.includes(operation), `${operation} by ${operations.join()}`);
+        }
+      }
+    const saved = withShape("80,60", "saved for backward")[0]!.values.find((v) => v.owner === "saved for backward")!;
+    expectEqual(
+      [...saved.writtenBy, ...saved.readBy]
+        .map((at) => steps[at]!.phase)
+        .filter((phase, i, all) => phase !== all[i - 1]),
+      ["forward", "backward"],
+      "what square saved is written forward and read backward",
+    );
+    const parameters = withShape("100,60", "parameter").flatMap((b) => b.values);
+    ensure(
+      parameters.some((v) => v.readBy.some((at) => steps[at]!.operations.includes("matmul"))),
+      "the product reads the parameter",
+    );
+    ensure(
+      parameters.some((v) => v.writtenBy.some((at) => steps[at]!.phase === "step")),
+      "the optimiser writes it",
+    );
+    // What is there at the beginning and at the end is what memory() says, which counts other devices, too.
+    const used = (): number => tg.memory().liveBytes + tg.memory().cachedBytes;
+    const kept: tg.Tensor[] = [];
+    const before = used();
+    let after = 0;
+    const next = await tg.memoryTimeline(async () => {
+      kept.push(tg.rand(300, 100).exp().retain());
+      await kept[0]!.sum().item();
+      await step();
+      after = used();
+    });
+    const sum = (of: readonly tg.TimelineBuffer[]): number => of.reduce((total, b) => total + b.bytes, 0);
+    const grown = sum(next.buffers.filter((b) => b.to === null)) - sum(next.buffers.filter((b) => b.isOld));
+    ensure(after > before && kept.length === 1, "what was retained is there");
+    expectEqual(grown, after - before, "bytes that came to stay");
+    ensure(
+      next.buffers.some(
+        (b) => b.to === null && b.values.some((v) => v.owner === "retained" && v.shape.join() === "300,100"),
+      ),
+      "what was retained",
+    );
     // It leaves nothing behind.
     const again = await step();
     ensure(Number.isFinite(again), "the device works as before");
