@@ -38,6 +38,8 @@ export interface WasmKernel {
 const UNROLL_UP_TO = 14;
 const UNROLL = 4;
 const UNROLL_HEAVY = 2;
+/** Share of the values of a kernel that one chain of them makes up, from which on it is unrolled however long it is. */
+const CHAIN_SHARE = 0.75;
 /** Values of a row that are kept at most. */
 const MAX_CARRIED = 4;
 /** Primitives that are many instructions. */
@@ -49,9 +51,21 @@ const HEAVY = new Set(["exp", "exp2", "expm1", "log", "log2", "log10", "log1p", 
  */
 function copiesOf(walk: Walk): number {
   const { structure: s, classes, laneDim, varies } = walk;
-  if (s.instrs.length > UNROLL_UP_TO || s.instrs.some((i, k) => i.op === "checkIndex" && varies[k]!)) return 1;
+  if ((s.instrs.length > UNROLL_UP_TO && !isChain(walk)) || s.instrs.some((i, k) => i.op === "checkIndex" && varies[k]!)) return 1;
   if (classes.some((c) => c[laneDim] === "s")) return 1;
   return s.instrs.some((i) => HEAVY.has(i.op)) ? UNROLL_HEAVY : UNROLL;
+}
+
+/** True if nearly every value waits for the one before: one group of lanes would leave the machine idle. */
+function isChain({ structure: s, varies }: Walk): boolean {
+  const depths: number[] = [];
+  let count = 0;
+  s.instrs.forEach((instr, i) => {
+    const isStep = varies[i]! && instr.args.length > 0;
+    if (isStep) count++;
+    depths.push(instr.args.reduce((most, a) => Math.max(most, depths[a]!), 0) + Number(isStep));
+  });
+  return Math.max(...depths) > CHAIN_SHARE * count;
 }
 
 /** Values that more than one pass over a row needs and that take long to compute, as float32 in rows of one inner dimension. */
