@@ -1,6 +1,8 @@
 /** Statistics, differences and integrals. */
 
 import { checkInteger, describeValue, parse, signature, type ArgsOf } from "../args.ts";
+import { isGradEnabled } from "../autograd/mode.ts";
+import { record } from "../autograd/tape.ts";
 import { isFloat, type DType } from "../dtype.ts";
 import { ArgumentError, ShapeError } from "../errors.ts";
 import { showShape } from "../graph/view.ts";
@@ -160,12 +162,45 @@ export function logcumsumexp(input: Tensor, ...args: ArgsOf<typeof LOGCUMSUMEXP>
   checkFloating("logcumsumexp", input);
   const dim = wrapDim("logcumsumexp", parse(LOGCUMSUMEXP, args, input).dim, input.dim());
   if (input.dim() === 0 || input.numel() === 0) return input.clone();
-  // Every prefix has its own largest element, so the sum is over a triangle of n by n.
-  const x = input.movedim(dim, -1);
-  const n = x.shape.at(-1)!;
-  const square = x.unsqueeze(-2).expand([...x.shape.slice(0, -1), n, n]);
-  const later = input.detach().newOnes([n, n]).triu(1).ne(0);
-  return square.maskedFill(later, -Infinity).logsumexp(-1).movedim(-1, dim);
+  const out = runningLogSum(input.detach(), dim);
+  record("LogcumsumexpBackward0", out, [[input, [input, out], (g, x, y) => logcumsumexpSlope(g, x, y, dim)]]);
+  return out;
+}
+
+/** Every prefix has its own largest element: sums of 1, 2, 4, ... elements are joined, each by its own. */
+function runningLogSum(x: Tensor, dim: number): Tensor {
+  const n = x.shape[dim]!;
+  let sums = x;
+  for (let reach = 1; reach < n; reach *= 2) {
+    const [late, early] = [sums.narrow(dim, reach, n - reach), sums.narrow(dim, 0, n - reach)];
+    sums = cat([sums.narrow(dim, 0, reach), late.logaddexp(early)], dim);
+  }
+  return sums === x ? x.clone() : sums;
+}
+
+/** x_i contributes exp(x_i) sum over j >= i of g_j exp(-y_j), which is computed in logarithms, for either sign of g; nothing where y_j is -infinity. */
+function logcumsumexpSlope(g: Tensor, x: Tensor, y: Tensor, dim: number): Tensor {
+  if (isGradEnabled()) return logcumsumexpSlopeByRows(g, x, y, dim);
+  const isEmpty = y.eq(-Infinity);
+  const part = (of: Tensor): Tensor => {
+    const terms = of.clampMin(0).log().sub(y).maskedFill(isEmpty, -Infinity);
+    return runningLogSum(terms.flip(dim), dim).flip(dim).add(x).exp();
+  };
+  return part(g).sub(part(g.neg()));
+}
+
+/**
+ * The same by the softmax of every prefix, a matrix of n by n, which is differentiable where g is zero; used only where the gradient is to be
+ * differentiated again.
+ */
+function logcumsumexpSlopeByRows(g: Tensor, x: Tensor, y: Tensor, dim: number): Tensor {
+  const rows = x.movedim(dim, -1);
+  const n = rows.shape.at(-1)!;
+  const prefixes = rows.unsqueeze(-2).expand([...rows.shape.slice(0, -1), n, n]);
+  const later = x.detach().newOnes([n, n]).triu(1).ne(0);
+  const isEmpty = y.detach().movedim(dim, -1).eq(-Infinity).unsqueeze(-1);
+  const shares = prefixes.maskedFill(later, -Infinity).maskedFill(isEmpty, 0).softmax(-1).maskedFill(isEmpty, 0);
+  return shares.mul(g.movedim(dim, -1).unsqueeze(-1)).sum(-2).movedim(-1, dim);
 }
 
 const ISCLOSE = signature<{ other: Tensor; rtol?: number; atol?: number; equalNan?: boolean }>()("isclose", [
