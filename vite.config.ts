@@ -10,6 +10,7 @@ import { demos } from "./demo/demos.ts";
 const headers = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
 
 const root = fileURLToPath(new URL("demo", import.meta.url));
+const library = fileURLToPath(new URL("src/", import.meta.url));
 const pages = ["index.html", ...demos.map(({ folder }) => `${folder}/index.html`)];
 
 export default defineConfig({
@@ -26,7 +27,11 @@ export default defineConfig({
     sourcemap: true,
     // Graphviz is one large module, loaded when a graph is to be drawn.
     chunkSizeWarningLimit: 1600,
-    rolldownOptions: { input: pages.map((page) => join(root, page)) },
+    rolldownOptions: {
+      input: pages.map((page) => join(root, page)),
+      // The library in one file, as users have it: by this the debug mode tells its own lines from the page's.
+      output: { codeSplitting: { groups: [{ name: "tapegrad", test: (id) => id.startsWith(library) }] } },
+    },
   },
   server: { headers },
   preview: { headers },

@@ -134,6 +134,17 @@ describe("npm run build:demo", () => {
 
   test("gives pages that work in any folder of a server", () => visit(url), 120_000);
 
+  test("tells the lines that made values as they were written, not as they were packed", async () => {
+    const { page, problems } = await openDemo(browser, `${url}memory/?device=cpu`);
+    try {
+      await page.hover("#lane-4");
+      await page.waitForFunction(() => /models\.ts, line \d+: /.test(document.getElementById("told")!.textContent));
+      expect(problems).toEqual([]);
+    } finally {
+      await page.close();
+    }
+  });
+
   test.for([
     ["light", 1280],
     ["dark", 390],
