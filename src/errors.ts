@@ -34,6 +34,14 @@ export class DeviceError extends TapegradError {
   override name = "DeviceError";
 }
 
+/**
+ * Writes out the trace of an error that is kept: until it is read, engines keep what its frames refer to, in which a whole program of values may hang.
+ */
+function writeOutTrace(error: Error): void {
+  const { stack } = error;
+  if (stack !== undefined) error.stack = stack;
+}
+
 /** Why a device went away: somebody ended it, or it failed. */
 export type DeviceLostReason = "destroyed" | "unknown";
 
@@ -46,6 +54,7 @@ export class DeviceLostError extends DeviceError {
   constructor(message: string, reason: DeviceLostReason = "unknown") {
     super(message);
     this.reason = reason;
+    writeOutTrace(this);
   }
 }
 
@@ -84,6 +93,7 @@ export class OutOfMemoryError extends DeviceError {
     this.bytesAsked = asked;
     this.bytesLive = live;
     this.bytesPooled = pooled;
+    writeOutTrace(this);
   }
 }
 

@@ -19,7 +19,7 @@ import {
   setDefaultBackend,
 } from "./graph/devices.ts";
 import type { LiveValue } from "./graph/figures.ts";
-import { flushRecorded, residencyOf, setBudget, valuesOf } from "./graph/runtime.ts";
+import { finishRecorded, residencyOf, setBudget, valuesOf } from "./graph/runtime.ts";
 
 registerBackend("cpu", () => new CpuBackend());
 registerBackend("null", () => new NullBackend({ recordsCalls: false }));
@@ -164,16 +164,7 @@ export function currentDevice(): DeviceInfo {
 
 /** Realises what is pending on every device, then waits until all of it is done. Rejects with a device's error. */
 export async function synchronize(): Promise<void> {
-  const waiting = activeBackends().map((backend) => {
-    try {
-      const problem = flushRecorded(backend);
-      return backend.synchronize().then(() => {
-        if (problem !== null) throw problem;
-      });
-    } catch (error) {
-      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
-    }
-  });
+  const waiting = activeBackends().map(finishRecorded);
   const loss = lossOf(defaultBackend());
   if (loss !== null) waiting.unshift(Promise.reject(loss));
   const outcomes = await Promise.allSettled(waiting);

@@ -26,8 +26,9 @@ const SLACK = 1.05;
 const HELD_SHARE = 1 / 16;
 const HELD_BYTES = 64 * 1024;
 
+/** What is to be freed. The device is not held by it: a device that is gone must not be kept by what was left on it. */
 interface Place {
-  readonly residency: Residency;
+  readonly residency: WeakRef<Residency>;
   readonly buffer: DeviceBuffer | null;
   readonly slot: Slot | null;
 }
@@ -35,7 +36,7 @@ interface Place {
 const unreachable =
   typeof FinalizationRegistry === "undefined"
     ? null
-    : new FinalizationRegistry<Place>(({ residency, buffer, slot }) => residency.collect(buffer, slot));
+    : new FinalizationRegistry<Place>(({ residency, buffer, slot }) => residency.deref()?.collect(buffer, slot));
 
 /** Figures of the values on a device. */
 export interface ResidencyFigures {
@@ -45,6 +46,9 @@ export interface ResidencyFigures {
   readonly cachedBytes: number;
   /** The most that the program needed at once, bytes. */
   readonly requiredBytes: number;
+  /** How often memory was given up whose value can be had again, and how often a value moved to the host. */
+  readonly evicted: number;
+  readonly spilled: number;
 }
 
 /** The values of one device. */
@@ -58,10 +62,13 @@ export class Residency {
   readonly #held = new NodeList();
   #cachedBytes = 0;
   #values = 0;
+  #evicted = 0;
+  #spilled = 0;
   #required = 0;
   #fault = 0;
   #budget: number | null = null;
   readonly #arena: Arena;
+  readonly #self = unreachable === null ? null : new WeakRef<Residency>(this);
   /** On the null device nothing is kept that is not needed: it tells the least memory that a program takes. */
   readonly #isThrifty: boolean;
 
@@ -91,7 +98,7 @@ export class Residency {
 
   #noteState(node: Node, buffer: DeviceBuffer): void {
     this.#states.set(buffer, figuresOf(node, buffer.bytes));
-    unreachable?.register(node, { residency: this, buffer, slot: null }, node);
+    unreachable?.register(node, { residency: this.#self!, buffer, slot: null }, node);
   }
 
   #forgetState(node: Node, buffer: DeviceBuffer): void {
@@ -133,6 +140,7 @@ export class Residency {
       this.#values--;
     }
     if (node.buffer !== null) this.#backend.release(this.disown(node));
+    if (why === GIVEN_UP) this.#evicted++;
     if (node.host === null && node.settled) node.lost ??= lossReason(why);
   }
 
@@ -234,6 +242,7 @@ export class Residency {
   spilled(node: Node, data: HostArray): void {
     if (node.buffer === null && node.slot === null) return;
     node.host = data;
+    this.#spilled++;
     this.release(node, "");
   }
 
@@ -277,7 +286,7 @@ export class Residency {
     this.#backend.release(buffer);
     node.slot = slot;
     this.#values++;
-    unreachable?.register(node, { residency: this, buffer: null, slot }, node);
+    unreachable?.register(node, { residency: this.#self!, buffer: null, slot }, node);
     return true;
   }
 
@@ -293,6 +302,8 @@ export class Residency {
       values: this.#values,
       cachedBytes: this.#cachedBytes + this.#arena.bytes,
       requiredBytes: this.#required,
+      evicted: this.#evicted,
+      spilled: this.#spilled,
     };
   }
 
@@ -312,6 +323,11 @@ export class Residency {
     });
     const blocks = this.#arena.buffers().map((buffer) => ({ buffer, value: blockOf(buffer.bytes), node: null }));
     return [...state, ...others, ...blocks];
+  }
+
+  /** For a device that is gone: lets go of what was kept only because it might have been of use again. */
+  abandon(): void {
+    for (const list of [this.#caches, this.#held]) for (const node of list) list.delete(node);
   }
 
   /** Starts the highest need anew. */

@@ -2,8 +2,8 @@
 
 import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 import type { DType, HostArray } from "../dtype.ts";
-import { DeviceError, OutOfMemoryError } from "../errors.ts";
-import { activeBackends } from "./devices.ts";
+import { DeviceError, DisposedError, OutOfMemoryError } from "../errors.ts";
+import { activeBackends, listenForLoss } from "./devices.ts";
 import { checkFault, GIVEN_UP, goneOf, lostError, OVERWRITTEN, tagFor } from "./faults.ts";
 import { figuresOf, type LiveValue } from "./figures.ts";
 import { describeNode, lastNodeId, Learned, LEAF, newVisit, Node, Origin } from "./node.ts";
@@ -53,6 +53,14 @@ export function setBudget(bytes: number | null): void {
   budget = bytes;
   for (const backend of activeBackends()) stateOf(backend).residency.budget = bytes;
 }
+
+listenForLoss((backend) => {
+  const state = states.get(backend);
+  if (state === undefined) return;
+  state.recorded = [];
+  state.requested = [];
+  state.residency.abandon();
+});
 
 function stateOf(backend: Backend): DeviceState {
   let state = states.get(backend);
@@ -158,23 +166,43 @@ export function recordNode(node: Node): Node {
   return node;
 }
 
+/** What a flush had no memory for. */
+export interface Unflushed {
+  readonly error: OutOfMemoryError;
+  /** True if it is the value of a tensor that `retain()` was called on. */
+  readonly isRetained: boolean;
+}
+
 /**
  * Realises what was recorded on a device, is held by a tensor and is read by no other recorded node. Values that there is no memory for do not keep the
- * others from being written; gives the error of the first of them, which a read of it throws again.
+ * others from being written; tells the first of them, and retained ones before others. A read of it gives the error again, the next flush tries again what was retained.
  */
-export function flushRecorded(backend: Backend): OutOfMemoryError | null {
+export function flushRecorded(backend: Backend): Unflushed | null {
   const state = stateOf(backend);
-  const { recorded, requested } = state;
+  const retained = new Set(state.requested.filter((n) => n.holds > 0));
+  const open = state.recorded.filter((n) => isOpen(n) && n.fault === null && !retained.has(n));
   state.recorded = [];
   const inquiry = newVisit();
-  const wanted = [...requested, ...recorded.filter(isOpen)].filter(
-    (n) => n.pending && n.fault === null && canRecompute(n, inquiry) && !needsWaiting([n]),
-  );
+  const wanted = [...retained, ...open].filter((n) => n.pending && canRecompute(n, inquiry) && !needsWaiting([n]));
   if (wanted.length === 0) return null;
-  const problem = tryToRealize(wanted);
-  if (problem === null || wanted.length === 1) return problem;
-  for (const node of wanted) if (node.pending) tryToRealize([node]);
-  return problem;
+  const error = tryToRealize(wanted);
+  if (error === null) return null;
+  let first: Unflushed | null = null;
+  for (const node of wanted) {
+    const problem = node.pending ? tryToRealize([node]) : null;
+    if (problem !== null) first ??= { error: problem, isRetained: retained.has(node) };
+  }
+  return first;
+}
+
+/** Realises what was recorded on a device, and waits for it. Rejects with the device's error, or with that of a value that there was no memory for. */
+export async function finishRecorded(backend: Backend): Promise<void> {
+  const problem = flushRecorded(backend);
+  const { recipes } = stateOf(backend);
+  const { count } = recipes;
+  await backend.synchronize();
+  recipes.confirm(count);
+  if (problem !== null) throw problem.error;
 }
 
 /** Realises, and gives the error if there is no memory for it. */
@@ -264,6 +292,25 @@ export function realize(
   for (const node of wanted) if (node.traced) throw tracedError("reading a value");
   const { backend } = wanted[0]!;
   const state = stateOf(backend);
+  const { requested } = state;
+  try {
+    realizeTogether(state, targets, wanted, keep, isInternal);
+  } catch (error) {
+    // What was asked to be kept is still to be written.
+    state.requested = [...new Set([...requested, ...state.requested])].filter((n) => n.pending && n.holds > 0);
+    throw error;
+  }
+}
+
+/** Computes targets, of which `wanted` are pending, along with what is asked for besides. */
+function realizeTogether(
+  state: DeviceState,
+  targets: readonly Node[],
+  wanted: Node[],
+  keep: ReadonlySet<Node>,
+  isInternal: (node: Node) => boolean,
+): void {
+  const { backend } = wanted[0]!;
   takeRequested(state, wanted);
   for (const node of wanted) if (node.lost !== null) throw lostError(node, node);
   for (const transfer of transfersFor(wanted)) {
@@ -300,7 +347,12 @@ export function realize(
     // What is written out along with what was asked for must not keep it from being had.
     const less = new Set(targets.filter((t) => t.pending));
     const isLess = less.size < set.size;
-    for (const node of set) if (!isLess || !less.has(node)) node.fault = error;
+    for (const node of set) {
+      if (isLess && less.has(node)) continue;
+      node.fault = error;
+      // State, and what was asked to be kept, is still to be written.
+      if (node.holds > 0) state.requested.push(node);
+    }
     if (!isLess) throw error;
     realize([...less], keep, isInternal);
     return;
@@ -352,8 +404,8 @@ function takeRequested(state: DeviceState, wanted: Node[]): void {
   if (requested.length === 0) return;
   state.requested = [];
   for (const node of requested) {
-    if (!node.pending || node.holds === 0 || node.fault !== null || !canRecompute(node)) continue;
-    if (needsWaiting([node])) state.requested.push(node);
+    if (!node.pending || node.holds === 0 || !canRecompute(node)) continue;
+    if (node.fault !== null || needsWaiting([node])) state.requested.push(node);
     else wanted.push(node);
   }
 }
@@ -630,8 +682,13 @@ function startReads(ranges: readonly NodeRange[], again = false): Promise<HostAr
       if (again || !(error instanceof OutOfMemoryError)) throw error;
       const wanted = positions.map((i) => ranges[i]!);
       await freeFor(wanted, backend);
-      const second = await startReads(wanted, true);
-      positions.forEach((position, i) => (result[position] = second[i]!));
+      try {
+        const second = await startReads(wanted, true);
+        positions.forEach((position, i) => (result[position] = second[i]!));
+      } catch (problem) {
+        // Overwritten meanwhile: that was not so at the call.
+        throw problem instanceof DisposedError ? error : problem;
+      }
     }
   });
   return Promise.all(reads).then(() => result);

@@ -79,7 +79,8 @@ export function broadcastShapes(op: string, ...shapes: readonly (readonly number
 
 /** The view that reads `view` as if it had the (broadcast-compatible, larger) `shape`. */
 export function expandView(view: View, shape: readonly number[]): View {
-  if (sameShape(view.shape, shape)) return view;
+  // Not the object itself: a tensor's own view changes when its storage is bound anew, and holds all that the tensor does.
+  if (sameShape(view.shape, shape)) return { shape: view.shape, strides: view.strides, offset: view.offset };
   const lead = shape.length - view.shape.length;
   const strides = new Array<number>(shape.length).fill(0);
   for (let d = 0; d < view.shape.length; d++) if (view.shape[d] !== 1) strides[lead + d] = view.strides[d]!;

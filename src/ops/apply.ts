@@ -127,7 +127,10 @@ export function noteMapOp(name: string, types: number, operands: number, op: Map
   return op;
 }
 
-/** The map with this key, made on first use. */
+/**
+ * The map with this key, made on first use. It is kept for good, and with it everything that functions of the same scope as `lower` refer to: these must not
+ * refer to tensors.
+ */
 export function mapOp(key: string, cost: number, lower: MapOp["lower"]): MapOp {
   let op = mapOps.get(key);
   if (op === undefined) {

@@ -230,12 +230,9 @@ export function pow(input: Operand, ...args: ArgsOf<typeof POW>): Tensor {
     throw new ArgumentError(`pow: Integers to negative integer powers are not allowed (exponent ${exponent})`);
   let out: Tensor;
   const simple = isFloat(dtype) && typeof exponent === "number" ? SIMPLE_POWERS[String(exponent)] : undefined;
-  if (simple !== undefined)
-    out = elementwise(`pow${String(exponent)}`, 2, [input], dtype, dtype, (k, [x]) => simple(k, x!));
-  else
-    out = elementwise("pow", isFloat(dtype) ? 10 : 12, [input, exponent], dtype, dtype, (k, [x, y]) =>
-      isFloat(dtype) ? k.bin("pow", x!, y!) : integerPower(k, x!, y!),
-    );
+  if (simple !== undefined) out = elementwise(`pow${String(exponent)}`, 2, [input], dtype, dtype, ofOne(simple));
+  else if (isFloat(dtype)) out = elementwise("pow", 10, [input, exponent], dtype, dtype, FLOAT_POWER);
+  else out = elementwise("pow", 12, [input, exponent], dtype, dtype, INTEGER_POWER);
   if (isTensor(exponent))
     recordOperands(isTensor(input) ? "PowBackward1" : "PowBackward2", out, [
       wrt(input, [input, exponent], (g, x, y) => (isTensor(x) ? powerSlope(g, x, y) : null)),
@@ -244,6 +241,15 @@ export function pow(input: Operand, ...args: ArgsOf<typeof POW>): Tensor {
   else recordOperands("PowBackward0", out, [wrt(input, [input], (g, x) => powerSlope(g, x as Tensor, exponent))]);
   return out;
 }
+
+// Lowerings are kept for good: they stand where they can refer to no tensor.
+type Lowering = (k: Builder, args: readonly Value[]) => Value;
+const FLOAT_POWER: Lowering = (k, [x, y]) => k.bin("pow", x!, y!);
+const INTEGER_POWER: Lowering = (k, [x, y]) => integerPower(k, x!, y!);
+const ofOne =
+  (lower: (k: Builder, x: Value) => Value): Lowering =>
+  (k, [x]) =>
+    lower(k, x!);
 
 /** d(x^y)/dx = y x^(y-1), and zero where y is zero. */
 function powerSlope(g: Tensor, x: Tensor, y: Operand): Tensor {
@@ -346,6 +352,16 @@ export function clamp(input: Tensor, ...args: ArgsOf<typeof CLAMP>): Tensor {
   return limit(isTensor(min) || isTensor(max) ? "ClampBackward0" : "ClampBackward1", input, min, max);
 }
 
+const limiting =
+  (below: boolean, above: boolean): Lowering =>
+  (k, values) => {
+    let [x] = values;
+    let next = 1;
+    if (below) x = k.bin("max", x!, values[next++]!);
+    if (above) x = k.bin("min", x!, values[next]!);
+    return x!;
+  };
+
 function limit(name: string, input: Tensor, min: Operand | null, max: Operand | null): Tensor {
   if (min === null && max === null) throw new ArgumentError("clamp: at least one of min and max must be given");
   const bounds = [min, max].filter((o) => o !== null).map((o) => checkOperand("clamp", "a bound", o));
@@ -357,13 +373,7 @@ function limit(name: string, input: Tensor, min: Operand | null, max: Operand | 
     [input, ...bounds],
     dtype,
     dtype,
-    (k, values) => {
-      let [x] = values;
-      let next = 1;
-      if (min !== null) x = k.bin("max", x!, values[next++]!);
-      if (max !== null) x = k.bin("min", x!, values[next]!);
-      return x!;
-    },
+    limiting(min !== null, max !== null),
   );
   const rules = [
     wrt(input, [input, ...bounds], (g, x, ...limits) => {

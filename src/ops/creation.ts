@@ -11,7 +11,7 @@ import type { Node } from "../graph/node.ts";
 import { leafNode } from "../graph/runtime.ts";
 import { contiguousStrides, numel, showShape } from "../graph/view.ts";
 import type { Tensor } from "../tensor.ts";
-import { applyNode, checkSizes, checkTensor, fromNode, iota, isTensor, mapOp } from "./apply.ts";
+import { applyNode, argOf, checkSizes, checkTensor, fromNode, iota, isTensor, mapOp } from "./apply.ts";
 
 /** Options of every function that makes a tensor. */
 export interface TensorOptions {
@@ -419,11 +419,7 @@ export function triangle(input: Tensor, diagonal: number, lower: boolean): Tenso
     const reach = b.add(row!, scalars[0]!);
     return b.select(b.compare(lower ? "le" : "ge", column!, reach), x!, b.lit(0, type));
   });
-  const args = [
-    { node: input.impl.storage.node, view: input.impl },
-    iota(shape, along(rank - 2)),
-    iota(shape, along(rank - 1)),
-  ];
+  const args = [argOf(input), iota(shape, along(rank - 2)), iota(shape, along(rank - 1))];
   return applyNode(input.impl.backend, op, shape, dtype, args, { scalars: [diagonal], scalarTypes: ["i"] });
 }
 
@@ -431,4 +427,19 @@ export function triangle(input: Tensor, diagonal: number, lower: boolean): Tenso
 export function positions(backend: Backend, shape: readonly number[]): Tensor {
   const op = mapOp("positions", 0, (_, [i]) => i!);
   return applyNode(backend, op, shape, "int32", [iota(shape, contiguousStrides(shape))]);
+}
+
+/** 0, 1, ... up to `n` as int32, on the very device of a tensor (there may be several of its kind). */
+export function countLike(like: Tensor, n: number): Tensor {
+  return positions(like.impl.backend, [n]);
+}
+
+/** `tensor(data)` on the very device of another tensor. */
+export function tensorLike(
+  like: Tensor,
+  data: NestedArray | NumericArray,
+  options: { dtype?: DType; shape?: readonly number[] } = {},
+): Tensor {
+  const { impl } = tensor(data, { ...options, device: "cpu" });
+  return fromHost(like.impl.backend, impl.storage.node.host!, impl.shape, impl.dtype);
 }

@@ -8,12 +8,12 @@ import { DTypeError } from "../errors.ts";
 import { broadcastShapes, sameShape } from "../graph/view.ts";
 import type { Tensor } from "../tensor.ts";
 import { checkTensor } from "./apply.ts";
-import { tensor } from "./creation.ts";
+import { tensorLike } from "./creation.ts";
 import { isclose } from "./statistics.ts";
 
 /** An int32 tensor beside another. */
 function indexLike(like: Tensor, data: Int32Array, shape: readonly number[]): Tensor {
-  return tensor(data, { shape: [...shape], dtype: "int32", device: like.device });
+  return tensorLike(like, data, { shape, dtype: "int32" });
 }
 
 /** Row-major positions of the nonzero elements. */

@@ -22,7 +22,7 @@ import {
   wrapDim,
 } from "./apply.ts";
 import { where } from "./compare.ts";
-import { tensor, type NestedArray } from "./creation.ts";
+import { tensorLike, type NestedArray } from "./creation.ts";
 import { checkOperand } from "./elementwise.ts";
 import { aliasWhole, select, slice as sliceDim, unsqueeze } from "./structure.ts";
 
@@ -411,7 +411,7 @@ function resolve(op: string, input: Tensor, given: readonly Index[]): Resolved {
 }
 
 function asIndexTensor(op: string, like: Tensor, index: Tensor | NestedArray): Tensor {
-  const given = isTensor(index) ? index : tensor(index, { device: like.device });
+  const given = isTensor(index) ? index : tensorLike(like, index);
   if (given.dtype === "bool") {
     if (op === "at")
       throw new IndexError(
@@ -426,7 +426,7 @@ function asIndexTensor(op: string, like: Tensor, index: Tensor | NestedArray): T
       );
     return given.dtype === "int32" ? given : given.to("int32");
   }
-  return tensor(index, { dtype: "int32", device: like.device });
+  return tensorLike(like, index, { dtype: "int32" });
 }
 
 /** The element, view or gathered tensor that Python's `x[...]` gives. */

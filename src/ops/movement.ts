@@ -6,7 +6,7 @@ import { ArgumentError, ShapeError } from "../errors.ts";
 import { broadcastShapes, numel, sameShape, showShape } from "../graph/view.ts";
 import type { Tensor } from "../tensor.ts";
 import { checkTensor, isTensor, wrapDim, wrapDims } from "./apply.ts";
-import { tensor } from "./creation.ts";
+import { tensorLike } from "./creation.ts";
 import { checkHostIndex } from "./indexing.ts";
 import { atleast2d, cat, stack } from "./join.ts";
 
@@ -283,7 +283,7 @@ export function unfoldDim(input: Tensor, ...args: ArgsOf<typeof UNFOLD>): Tensor
   if (rank === 0) return input.reshape([1]).narrow(0, 0, size);
   const count = Math.floor((n - size) / step) + 1;
   const positions = Int32Array.from({ length: count * size }, (_, i) => Math.floor(i / size) * step + (i % size));
-  const index = tensor(positions, { shape: [count * size], device: input.device });
+  const index = tensorLike(input, positions);
   if (size === 0)
     return input
       .narrow(dim, 0, 0)

@@ -9,7 +9,7 @@ import type { RoutineOp } from "../graph/node.ts";
 import { contiguousStrides, sameShape, showShape } from "../graph/view.ts";
 import type { Tensor } from "../tensor.ts";
 import { applyNode, argOf, checkTensor, commonBackend, convertCopy, iota, isTensor, mapOp, wrapDim } from "./apply.ts";
-import { arange, fromHost } from "./creation.ts";
+import { countLike, fromHost } from "./creation.ts";
 import { resultType } from "./elementwise.ts";
 import { intoPositions, named, type ValuesIndices } from "./reduce.ts";
 import { scan } from "./scan.ts";
@@ -211,7 +211,7 @@ export function mode(input: Tensor, ...args: ArgsOf<typeof MODE>): ValuesIndices
 /** 0, 1, 2, ... along a dimension, in the shape of x. */
 function positions(x: Tensor, dim: number): Tensor {
   const n = x.shape[dim]!;
-  return arange(0, n, 1, { dtype: "int32", device: x.device })
+  return countLike(x, n)
     .reshape(x.shape.map((_, d) => (d === dim ? n : 1)))
     .expand([...x.shape]);
 }
@@ -454,7 +454,7 @@ async function runs(x: Tensor): Promise<{ values: Tensor; run: Tensor; counts: T
   );
   const run = scan(changes, 0, "sum", "int32").retain();
   const count = (await run.at(-1).item()) + 1;
-  const numbers = arange(0, count, 1, { dtype: "int32", device: x.device });
+  const numbers = countLike(x, count);
   const starts = searched(run, numbers, false);
   return { values: x.gather(0, starts), run, counts: searched(run, numbers, true).sub(starts) };
 }

@@ -379,18 +379,20 @@ function winnersBack(g: Tensor, positions: Tensor, axes: readonly Axis[], shape:
   );
   const none = new Array<number>(2 * rank).fill(0);
   const flat = contiguousStrides(axes.map((a) => a.input));
-  const [gi, pi] = [g.impl, positions.impl];
+  // No tensors: the map is kept, and with it what functions here refer to.
+  const { strides, offset } = g.impl;
+  const { strides: places, offset: firstPlace } = positions.impl;
   const terms = readTables(
     g,
     map,
     shape,
     [
-      iota(shape, [...gi.strides.slice(0, lead), ...none], gi.offset),
-      iota(shape, [...pi.strides.slice(0, lead), ...none], pi.offset),
+      iota(shape, [...strides.slice(0, lead), ...none], offset),
+      iota(shape, [...places.slice(0, lead), ...none], firstPlace),
       iota(shape, [...new Array<number>(lead).fill(0), ...flat, ...new Array<number>(rank).fill(0)]),
       ...pairs(shape, lead, rank),
     ],
-    axes.flatMap((a, d) => [...axisScalars(a), gi.strides[lead + d]!, pi.strides[lead + d]!]),
+    axes.flatMap((a, d) => [...axisScalars(a), strides[lead + d]!, places[lead + d]!]),
     [g, positions],
   );
   return sumLast(terms, rank);

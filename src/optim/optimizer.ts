@@ -94,8 +94,11 @@ export abstract class Optimizer<O extends object> {
     const loss = closure === undefined ? null : closure();
     const written: Tensor[] = [];
     // What was recorded and not read (statistics, copies, metrics) is written out before what it is computed from may go.
-    for (const backend of new Set(this.paramGroups.flatMap(({ params }) => params.map((p) => p.impl.backend))))
-      flushRecorded(backend);
+    for (const backend of new Set(this.paramGroups.flatMap(({ params }) => params.map((p) => p.impl.backend)))) {
+      const problem = flushRecorded(backend);
+      // Nothing was changed: the step can be made again once there is memory.
+      if (problem?.isRetained === true) throw problem.error;
+    }
     const before = lastNodeId();
     noGrad(() => {
       for (const group of this.paramGroups) {

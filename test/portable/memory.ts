@@ -455,6 +455,24 @@ Object.assign(tests, {
     }
   },
 
+  "what is computed again reads parameters as they lay when it was recorded": async () => {
+    // The first step puts parameters together into one vector.
+    const params = [1, 2].map((scale) => tg.arange(3000).mul(scale).detach().requiresGrad_());
+    await tg.readAll(params.map((p) => p.detach()));
+    const optimizer = new tg.optim.SGD(params, { lr: 0.5 });
+    const doubled = params.map((p) => tg.noGrad(() => p.mul(2)));
+    tg.stack(params).sum().backward();
+    optimizer.step();
+    tg.setMemoryBudget(0);
+    try {
+      await tg.rand(100_000).sum().item();
+      for (const [i, values] of (await tg.readAll(doubled)).entries())
+        for (const j of [0, 1, 2999]) expectEqual(values[j], 2 * (i + 1) * j);
+    } finally {
+      tg.setMemoryBudget(null);
+    }
+  },
+
   "a budget has to be a number of bytes": async () => {
     await expectThrows(() => tg.setMemoryBudget(-1), "setMemoryBudget");
   },

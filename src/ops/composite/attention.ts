@@ -7,7 +7,7 @@ import { showShape } from "../../graph/view.ts";
 import type { Tensor } from "../../tensor.ts";
 import { checkFloating, checkTensor } from "../apply.ts";
 import { canFuse, fusedAttention } from "../attention.ts";
-import { arange } from "../creation.ts";
+import { countLike } from "../creation.ts";
 import { dropout } from "./dropout.ts";
 
 interface AttentionOptions {
@@ -37,9 +37,8 @@ export function attentionWeights(
   let scores = query.mul(scale).matmul(key.transpose(-2, -1));
   const [rows, columns] = scores.shape.slice(-2) as [number, number];
   if (isCausal) {
-    const { device } = query;
-    const row = arange(0, rows, 1, { dtype: "int32", device }).unsqueeze(1);
-    const column = arange(0, columns, 1, { dtype: "int32", device });
+    const row = countLike(query, rows).unsqueeze(1);
+    const column = countLike(query, columns);
     scores = scores.maskedFill(column.gt(row), -Infinity);
   }
   if (attnMask !== null) {

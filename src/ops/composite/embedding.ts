@@ -7,7 +7,7 @@ import { ArgumentError, DTypeError, ShapeError } from "../../errors.ts";
 import { sameShape, showShape } from "../../graph/view.ts";
 import type { Tensor } from "../../tensor.ts";
 import { checkTensor, hostValueWhere } from "../apply.ts";
-import { arange } from "../creation.ts";
+import { countLike } from "../creation.ts";
 import { scatterInto } from "../indexing.ts";
 import { searchsorted } from "../sort.ts";
 import { embedding } from "./layers.ts";
@@ -69,7 +69,7 @@ export function embeddingBag(input: Tensor, ...args: ArgsOf<typeof BAG>): Tensor
   const size = input.dim() === 2 ? input.shape[1]! : 0;
   const flat = input.reshape([-1]);
   const bags = input.dim() === 2 ? input.shape[0]! : offsets!.shape[0]! - (includeLastOffset ? 1 : 0);
-  const places = arange(0, flat.numel(), 1, { dtype: "int32", device: flat.device });
+  const places = countLike(flat, flat.numel());
   const bag =
     input.dim() === 2
       ? places.div(Math.max(size, 1), { roundingMode: "trunc" }).to("int32")
@@ -96,7 +96,7 @@ function bagMaxima(rows: Tensor, bag: Tensor, bags: number, counts: Tensor | nul
   const index = bag.unsqueeze(1).expand([...x.shape]);
   const shape = [bags, x.shape[1]!];
   const best = scatterInto("embeddingBag", x.newFull(shape, -Infinity), 0, index, seen, "max");
-  const places = arange(0, n, 1, { dtype: "int32", device: x.device })
+  const places = countLike(x, n)
     .unsqueeze(1)
     .expand([...x.shape]);
   const wins = seen.eq(best.gather(0, index));
@@ -120,10 +120,7 @@ function bagMaxima(rows: Tensor, bag: Tensor, bags: number, counts: Tensor | nul
 const ONE_HOT = signature<{ numClasses?: number }>()("oneHot", ["numClasses"]);
 
 function hot(input: Tensor, classes: number): Tensor {
-  return input
-    .unsqueeze(-1)
-    .eq(arange(0, classes, 1, { dtype: "int32", device: input.device }))
-    .to("int32");
+  return input.unsqueeze(-1).eq(countLike(input, classes)).to("int32");
 }
 
 /**

@@ -115,8 +115,9 @@ function padConstant(input: Tensor, list: readonly number[], value: number): Ten
 
 function padValues(input: Tensor, shape: readonly number[], before: readonly number[], value: number): Tensor {
   const { strides, offset, storage } = input.impl;
-  const { dtype } = input;
-  const padded = shape.map((_, d) => d).filter((d) => before[d] !== 0 || shape[d] !== input.shape[d]);
+  // No tensors: the map is kept, and with it what functions here refer to.
+  const { dtype, shape: sizes } = input;
+  const padded = shape.map((_, d) => d).filter((d) => before[d] !== 0 || shape[d] !== sizes[d]);
   const map = mapOp(
     `pad:${padded.length}:${dtype}`,
     4 + 4 * padded.length,
@@ -139,7 +140,7 @@ function padValues(input: Tensor, shape: readonly number[], before: readonly num
     dtype,
     [iota(shape, strides, start), ...padded.map((d) => iota(shape, only(d), -before[d]!))],
     {
-      scalars: [dtype === "bool" ? Number(value !== 0) : value, ...padded.map((d) => input.shape[d]!)],
+      scalars: [dtype === "bool" ? Number(value !== 0) : value, ...padded.map((d) => sizes[d]!)],
       scalarTypes: [valueType(dtype), ...padded.map(() => "i" as const)],
       tables: [{ node, view: { shape: node.shape, strides: contiguousStrides(node.shape), offset: 0 } }],
     },
