@@ -32,9 +32,13 @@ const ELEMENTS_A_PIECE = 65536;
 const LARGE = 2 ** 18;
 /** Longest row of which values are kept from pass to pass. */
 const MAX_CARRIED_ELEMENTS = 65536;
-/** Tiles of a transposition. */
-const TILE_ROWS = 16;
-const TILE_LANES = 256;
+/**
+ * Tiles of a transposition: rows and lanes. Where elements lie a multiple of so many bytes apart, few sets of a cache hold them all, and tiles are
+ * smaller.
+ */
+const TILE: readonly [number, number] = [16, 256];
+const SMALL_TILE: readonly [number, number] = [32, 32];
+const CROWDED = 1024;
 
 type JsFunction = (...args: number[]) => number;
 
@@ -246,7 +250,7 @@ export class WasmEngine {
       }
     }
     const lanes = walk.mode === "rows" ? 1 : sizes[walk.laneDim]!;
-    const [rowStep, laneStep] = tilesOf(walk, rows, lanes, inner);
+    const [rowStep, laneStep] = tilesOf(walk, rows, lanes, inner, data.strides);
     const perRow = Math.ceil(lanes / laneStep);
     let { whole } = kernel;
     if (whole.kernel.carried > 0 && inner > MAX_CARRIED_ELEMENTS)
@@ -339,10 +343,21 @@ function writesRange({ structure: s, classes, innerDims }: Walk): boolean {
 }
 
 /** Rows and lanes that a task takes: about `ELEMENTS_A_TASK` elements, in a tile where rows and lanes lie across each other in memory. */
-function tilesOf(walk: Walk, rows: number, lanes: number, inner: number): [number, number] {
+function tilesOf(
+  walk: Walk,
+  rows: number,
+  lanes: number,
+  inner: number,
+  strides: FusedData["strides"],
+): [number, number] {
+  const { classes, laneDim, structure } = walk;
   const last = walk.rowDims[walk.rowDims.length - 1];
-  const turned = walk.classes.some((c) => c[walk.laneDim] === "s" && last !== undefined && c[last] === "1");
-  if (walk.mode === "map" && turned && rows >= 16 && lanes >= 64) return [TILE_ROWS, Math.min(lanes, TILE_LANES)];
+  const turned = classes.flatMap((c, a) => (c[laneDim] === "s" && last !== undefined && c[last] === "1" ? [a] : []));
+  if (walk.mode === "map" && turned.length > 0 && rows >= 16 && lanes >= 64) {
+    const isCrowded = turned.some((a) => (strides[a]![laneDim]! * unitOf(structure, a)) % CROWDED === 0);
+    const [tileRows, tileLanes] = isCrowded ? SMALL_TILE : TILE;
+    return [tileRows, Math.min(lanes, tileLanes)];
+  }
   const weight = inner * lanes;
   if (weight < 2 * ELEMENTS_A_TASK || lanes === 1)
     return [Math.max(1, Math.min(rows, Math.floor(ELEMENTS_A_TASK / weight))), lanes];

@@ -51,7 +51,11 @@ const HEAVY = new Set(["exp", "exp2", "expm1", "log", "log2", "log10", "log1p", 
  */
 function copiesOf(walk: Walk): number {
   const { structure: s, classes, laneDim, varies } = walk;
-  if ((s.instrs.length > UNROLL_UP_TO && !isChain(walk)) || s.instrs.some((i, k) => i.op === "checkIndex" && varies[k]!)) return 1;
+  if (
+    (s.instrs.length > UNROLL_UP_TO && !isChain(walk)) ||
+    s.instrs.some((i, k) => i.op === "checkIndex" && varies[k]!)
+  )
+    return 1;
   if (classes.some((c) => c[laneDim] === "s")) return 1;
   return s.instrs.some((i) => HEAVY.has(i.op)) ? UNROLL_HEAVY : UNROLL;
 }
