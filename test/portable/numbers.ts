@@ -101,6 +101,8 @@ export const numbers = suite("numbers", {
       ["sqrt", x.sqrt(), [nan, inf, nan, 0, Math.fround(Math.SQRT2)]],
       ["tanh", x.tanh(), [nan, 1, -1, 0, Math.fround(Math.tanh(2))]],
       ["sigmoid", x.sigmoid(), [nan, 1, 0, 0.5, Math.fround(1 / (1 + Math.exp(-2)))]],
+      ["softshrink", tg.F.softshrink(x), [nan, inf, -inf, 0, 1.5]],
+      ["hardshrink", tg.F.hardshrink(x), [nan, inf, -inf, 0, 2]],
       ["times zero", x.mul(0), [nan, nan, nan, 0, 0]],
       ["to bool", x.to("bool"), [true, true, true, false, true]],
     ];

@@ -251,9 +251,9 @@ export function softshrink(input: Tensor, ...args: ArgsOf<typeof SOFTSHRINK>): T
     [lambd],
     4,
     (k, x, [l]) => {
-      const inside = k.mul(x, k.lit(0, x));
-      const below = k.select(k.compare("lt", x, k.neg(l!)), k.add(x, l!), inside);
-      return k.select(k.compare("gt", x, l!), k.sub(x, l!), below);
+      // NaN is not within, and stays. (A compiler may take 0 * NaN for 0.)
+      const outside = k.select(k.compare("lt", x, k.lit(0, x)), k.add(x, l!), k.sub(x, l!));
+      return k.select(k.compare("le", k.un("abs", x), l!), k.lit(0, x), outside);
     },
     (g, x) => g.maskedFill(x.abs().le(lambd), 0),
   );
