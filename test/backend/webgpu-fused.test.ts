@@ -32,10 +32,22 @@ const WAYS: readonly (readonly [string, WebGpuBackendOptions])[] = [
   ["software", { figures: { isSoftware: true } }],
   ["few lanes", { figures: { isSoftware: false, busyGroups: 1 } }],
   ["many lanes", { figures: { isSoftware: false, busyGroups: 64 } }],
+  ["no subgroups", { figures: { isSoftware: false, busyGroups: 64 }, without: ["subgroups"] }],
   ["chunks", { figures: { isSoftware: false, busyGroups: 4096 } }],
 ];
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+
+test("the adapter has subgroups, so that both forms of reductions are tested", async () => {
+  await withGpu({}, async (backend) => {
+    expect(backend.numerics).toContain(" subgroups");
+    const one = await openWebGpu({ without: ["subgroups"] });
+    const sizes = [backend, one].map((b) => Number(/: \d+\/\d+\/(\d+)\//.exec(b.numerics)![1]));
+    one.destroy();
+    expect(sizes[0]).toBeGreaterThan(1);
+    expect(sizes[1]).toBe(1);
+  });
+});
 
 describe("elementwise", () => {
   test("strides, broadcasting, negative strides and offsets", async () => {

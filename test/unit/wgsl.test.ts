@@ -22,6 +22,7 @@ const FIGURES: DeviceFigures = {
   isSoftware: false,
   maxGroupsPerDimension: 65535,
   sharedBytes: 16384,
+  subgroup: 1,
   busyGroups: 256,
   segmentBytes: 2 ** 27,
   maxBindings: 8,
@@ -48,7 +49,7 @@ function input(...shape: number[]): Tensor {
 }
 
 /** Every shader that computing a tensor takes, in order of their dispatches. */
-function shaders(body: () => Tensor): string {
+function shaders(body: () => Tensor, subgroup = 1): string {
   device.reset();
   realize([body().retain().impl.storage.node]);
   const texts = device.calls.flatMap(({ program: { structure }, data }) => {
@@ -60,7 +61,9 @@ function shaders(body: () => Tensor): string {
       structure,
       structure.buffers.map((_, slot) => slot),
     );
-    return planSteps(plan, fused, FIGURES, rows).map(({ variant }) => renderFused(plan, variant, layout).code);
+    return planSteps(plan, fused, FIGURES, rows).map(
+      ({ variant }) => renderFused(plan, variant, layout, subgroup).code,
+    );
   });
   expect(texts.length).toBeGreaterThan(0);
   return `\n${texts.join("\n// ----\n")}`;
@@ -92,6 +95,11 @@ describe("WGSL", () => {
   it("of a softmax", async () => {
     const x = input(512, 300);
     await expect(shaders(() => x.softmax(1))).toMatchFileSnapshot(snapshot("softmax"));
+  });
+
+  it("of a softmax of rows in subgroups of 32", async () => {
+    const x = input(512, 300);
+    await expect(shaders(() => x.softmax(1), 32)).toMatchFileSnapshot(snapshot("softmax-subgroups"));
   });
 
   it("of a sum with a transposed matrix", async () => {

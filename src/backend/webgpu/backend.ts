@@ -35,6 +35,7 @@ import { ScatterProgram } from "./scatter.ts";
 import { SortProgram } from "./sort.ts";
 import { faultIn, Stream, type ByteRange, type Content, type Gate, type ReadyCall, type Use } from "./stream.ts";
 import { deviceItemSize, Staging, toDevice } from "./transfer.ts";
+import { subgroupSize } from "./subgroups.ts";
 import { Tuner } from "./tuner.ts";
 
 /** How a backend is made. */
@@ -129,14 +130,17 @@ export class WebGpuBackend implements Backend {
       isSoftware: found.isSoftware,
       maxGroupsPerDimension: limit("maxComputeWorkgroupsPerDimension"),
       sharedBytes: limit("maxComputeWorkgroupStorageSize"),
+      subgroup: subgroupSize(device),
       busyGroups: found.isSoftware ? 8 : 256,
       segmentBytes: Math.max(segmentBytes - (segmentBytes % 256), 256),
       maxBindings: limit("maxStorageBuffersPerShaderStage"),
       budget: new WorkBudget(found.isSoftware, options.dispatchWork),
       ...options.figures,
     };
-    const { maxGroupsPerDimension, sharedBytes, busyGroups, maxBindings } = figures;
-    const numbers = [maxGroupsPerDimension, sharedBytes, busyGroups, figures.segmentBytes, maxBindings].join("/");
+    const { maxGroupsPerDimension, sharedBytes, subgroup, busyGroups, maxBindings } = figures;
+    const numbers = [maxGroupsPerDimension, sharedBytes, subgroup, busyGroups, figures.segmentBytes, maxBindings].join(
+      "/",
+    );
     this.numerics = `webgpu: ${found.description}: ${[...device.features].toSorted().join(" ")}: ${numbers}`;
     this.#figures = { ...figures, choices: new Choices(this.numerics) };
     this.limits = {

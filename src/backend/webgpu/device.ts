@@ -1,5 +1,7 @@
 /** Finds a GPU device: in browsers, workers and Deno through `navigator.gpu`, in Node through the optional package `webgpu`, or the user's own. */
 
+import { probeSubgroups } from "./subgroups.ts";
+
 /** What is needed of a `GPU` (such as `navigator.gpu`). Structural, so that no GPU types are needed to name it. */
 export interface GpuLike {
   requestAdapter(options?: object): Promise<object | null>;
@@ -87,6 +89,7 @@ export async function findDevice(options: WebGpuOptions = {}): Promise<FoundDevi
   try {
     const device = await adapter.requestDevice({ requiredLimits: limits, requiredFeatures: wanted });
     origins.set(device, [gpu, adapter]);
+    await probeSubgroups(device);
     return { device, owned: true, ...describe(adapter.info) };
   } catch (error) {
     return { reason: `the GPU adapter gave no device: ${messageOf(error)}` };

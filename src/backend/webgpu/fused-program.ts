@@ -178,7 +178,7 @@ export class FusedProgram implements DeviceProgram {
     let pipeline = this.#pipelines.get(key);
     if (pipeline === undefined) {
       pipeline = this.#compiler.pipeline(`${this.structure.key}|${key}`, () =>
-        renderFused(this.#plan, variant, layout),
+        renderFused(this.#plan, variant, layout, this.#device.subgroup),
       );
       this.#pipelines.set(key, pipeline);
     }

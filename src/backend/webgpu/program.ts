@@ -14,6 +14,8 @@ export interface DeviceFigures {
   readonly maxGroupsPerDimension: number;
   /** Bytes of shared memory of a workgroup. */
   readonly sharedBytes: number;
+  /** So many neighbouring invocations at least are in one subgroup and can exchange values; 1 where they cannot. A power of two. */
+  readonly subgroup: number;
   /** Workgroups that keep the device busy. */
   readonly busyGroups: number;
   /** Bytes of the largest buffer that can be bound: larger tensors lie in several of this size. A multiple of 256. */

@@ -13,15 +13,19 @@ import { declareBody, variantKey, workgroupSize, type Layout, type Variant } fro
 /** Words of partial results that each invocation has in shared memory at a time. */
 const SHARED_WORDS = 6;
 
-/** Renders a variant. The bindings of its shader are numbered as the layout has them. */
-export function renderFused(plan: FusedPlan, variant: Variant, layout: Layout): Shader {
-  return new FusedText(plan, variant, layout).render();
+/**
+ * Renders a variant. The bindings of its shader are numbered as the layout has them. So many neighbouring invocations as `subgroup` says exchange values
+ * without shared memory.
+ */
+export function renderFused(plan: FusedPlan, variant: Variant, layout: Layout, subgroup = 1): Shader {
+  return new FusedText(plan, variant, layout, subgroup).render();
 }
 
 class FusedText implements BufferNames {
   readonly #plan: FusedPlan;
   readonly #variant: Variant;
   readonly #layout: Layout;
+  readonly #subgroup: number;
   readonly #text = new ShaderText();
   readonly #names = new Map<number, { readonly name: string; readonly dtype: Exclude<DType, "float64"> }>();
   #scratchBound = false;
@@ -32,7 +36,8 @@ class FusedText implements BufferNames {
   /** The statements of `main`. */
   readonly #main = new Scope(null, "  ");
 
-  constructor(plan: FusedPlan, variant: Variant, layout: Layout) {
+  constructor(plan: FusedPlan, variant: Variant, layout: Layout, subgroup: number) {
+    this.#subgroup = subgroup;
     this.#plan = plan;
     this.#variant = variant;
     this.#layout = layout;
@@ -285,6 +290,12 @@ class FusedText implements BufferNames {
    * pieces of memory take turns.
    */
   #combineBatch(batch: readonly Reduction[], lanes: number, lanesFirst: boolean): void {
+    const near = Math.min(this.#subgroup, lanes);
+    if (near > 1 && (lanesFirst || lanes === WORKGROUP)) {
+      this.#exchange(batch, near);
+      if (near < lanes) this.#combineFew(batch, lanes, near);
+      return;
+    }
     const fold = lanes >= 64 ? 16 : lanes >= 16 ? 4 : 1;
     if (fold === 1) {
       this.#round(batch, `shared${this.#turn}`, lanes, lanes, 1, lanesFirst);
@@ -293,6 +304,52 @@ class FusedText implements BufferNames {
       this.#round(batch, "shared0", lanes, lanes, fold, lanesFirst);
       this.#round(batch, "shared1", lanes, fold, 1, lanesFirst);
     }
+  }
+
+  /**
+   * Each of `near` neighbours combines its result with those of the others, in the same order as they do, by exchanging values crosswise: with
+   * the next, with the next but one, and so on.
+   */
+  #exchange(batch: readonly Reduction[], near: number): void {
+    const main = this.#main;
+    main.line(`for (var step = 1u; step < ${near}u; step = step << 1u) {`);
+    for (const r of batch) {
+      const { type, index } = r.reducer;
+      main.line(`  let w${r.at} = subgroupShuffleXor(${toBits(`t${r.at}`, type)}, step);`);
+      if (index) main.line(`  let k${r.at} = subgroupShuffleXor(j${r.at}, step);`);
+      this.#takeIn(r, fromBits(`w${r.at}`, type), `k${r.at}`, "  ");
+    }
+    main.line("}");
+  }
+
+  /** One of each `near` lanes writes the result that they share; then every lane combines those of its row. Two pieces of memory take turns. */
+  #combineFew(batch: readonly Reduction[], lanes: number, near: number): void {
+    const main = this.#main;
+    const memory = `shared${this.#turn}`;
+    this.#turn = 1 - this.#turn;
+    const count = lanes / near;
+    const rows = WORKGROUP / lanes;
+    const at = (word: number, lane: string): string =>
+      `${memory}[${word === 0 ? "" : `${word * count * rows}u + `}${rows === 1 ? "" : `(local / ${lanes}u) * ${count}u + `}${lane}]`;
+    const words = batch.reduce((sum, r) => sum + r.words, 0);
+    this.#shared.set(memory, Math.max(this.#shared.get(memory) ?? 0, words * count * rows));
+    let word = 0;
+    main.line(`if (lane % ${near}u == 0u) {`);
+    for (const r of batch) {
+      main.line(`  ${at(word, `lane / ${near}u`)} = ${toBits(`t${r.at}`, r.reducer.type)};`);
+      if (r.reducer.index) main.line(`  ${at(word + 1, `lane / ${near}u`)} = bitcast<u32>(j${r.at});`);
+      word += r.words;
+    }
+    main.line("}");
+    main.line("workgroupBarrier();");
+    for (const r of batch) this.#reset(r, "");
+    main.line(`for (var k = 0u; k < ${count}u; k++) {`);
+    word = 0;
+    for (const r of batch) {
+      this.#takeIn(r, fromBits(at(word, "k"), r.reducer.type), `bitcast<i32>(${at(word + 1, "k")})`, "  ");
+      word += r.words;
+    }
+    main.line("}");
   }
 
   /** The first `count` lanes of each row write their results; then `readers` lanes (or all, if 1) combine every `readers`-th of them. */

@@ -65,6 +65,7 @@ export class ShaderText {
     const status = usesStatus ? "@group(0) @binding(1) var<storage, read_write> status: atomic<u32>;\n" : "";
     const text =
       (this.#halfs || code.includes("t_to_half(") ? "enable f16;\n" : "") +
+      (code.includes("subgroupShuffle") ? "enable subgroups;\n" : "") +
       `struct Params {\n${fields}}\n` +
       "@group(0) @binding(0) var<uniform> params: Params;\n" +
       status +
