@@ -81,6 +81,9 @@ const MOST_BUFFERS = 16;
 
 const DEFAULT_POOL_BYTES = 2 ** 30;
 const DEFAULT_IDLE_MS = 5000;
+/** How much more than was asked for the memory of programs of so many bytes may take, for buffers that a repeated step needs at other times. */
+const ROOM = 1.1;
+const ROOMY_BYTES = 2 ** 20;
 
 /** Elements are numbered by int32 in kernels that read at computed positions; no tensor has more words than that. */
 const MAX_TENSOR_BYTES = 2 ** 33 - 256;
@@ -234,7 +237,8 @@ export class WebGpuBackend implements Backend {
 
   /** Asks that used and pooled memory together stay within so many bytes, as far as free memory can be given back or used again. */
   keepWithin(bytes: number): void {
-    this.#pool.within = bytes;
+    // Working memory of kernels, and sizes that differ between the parts of a step, would else have buffers destroyed and made again in every step.
+    this.#pool.within = bytes >= ROOMY_BYTES ? bytes * ROOM : bytes;
   }
 
   allocate(bytes: number, label: Label | null = null, use: "kept" | "temporary" = "kept"): DeviceBuffer {

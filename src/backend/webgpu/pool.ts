@@ -92,6 +92,7 @@ export interface SegmentSource {
  */
 export class Pool {
   readonly #source: SegmentSource;
+  /** By size, the oldest last: that is taken first, so that a step which is repeated finds the same segments, and its bind groups with them. */
   readonly #free = new Map<number, Segment[]>();
   /** Free segments in order of release. */
   readonly #order = new Set<Segment>();
@@ -177,7 +178,11 @@ export class Pool {
     this.#order.add(segment);
     const list = this.#free.get(segment.bytes);
     if (list === undefined) this.#free.set(segment.bytes, [segment]);
-    else list.push(segment);
+    else {
+      let at = list.length;
+      while (at > 0 && list[at - 1]!.id < segment.id) at--;
+      list.splice(at, 0, segment);
+    }
   }
 
   /** Destroys free buffers, the longest unused first, until `bytes` of them are left. */
