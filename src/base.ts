@@ -26,6 +26,13 @@ export function watchStorages(next: StorageWatcher | null): StorageWatcher | nul
   return before;
 }
 
+let heard: ((storage: Storage, isNew: boolean) => void) | null = null;
+
+/** Sets who hears of storages that are made, or written (null: nobody). */
+export function listenForStorages(next: ((storage: Storage, isNew: boolean) => void) | null): void {
+  heard = next;
+}
+
 /** Memory that several tensors may be views of. Its value at any moment is a node; writing binds it to a new one. */
 export class Storage {
   #node: Node;
@@ -48,6 +55,7 @@ export class Storage {
     this.birth = node.id;
     this.length = node.numel;
     node.owners++;
+    heard?.(this, true);
   }
 
   get start(): number {
@@ -72,6 +80,7 @@ export class Storage {
 
   /** Binds to the node of the new content, whose elements from `start` on are this storage's. */
   bind(node: Node, start = 0): void {
+    heard?.(this, false);
     watcher?.writes(this);
     const old = this.#node;
     const wasState = this.#isState;

@@ -27,6 +27,7 @@ export {
   type MemoryInfo,
   type MemoryValue,
 } from "./init.ts";
+export { scope, type ScopeGuard } from "./scope.ts";
 export { memoryTimeline, type MemoryTimeline } from "./timeline.ts";
 export type { Timeline, TimelineBuffer, TimelineStep, TimelineValue } from "./graph/timeline.ts";
 export type { Phase } from "./graph/phases.ts";

@@ -12,7 +12,16 @@ import { formatTensor } from "./format.ts";
 import type { DeviceType } from "./backend/backend.ts";
 import { backendOf, lossOf } from "./graph/devices.ts";
 import { goneOf, lossReason, storyOf } from "./graph/faults.ts";
-import { evict, leafNode, readNodes, readNodesSync, request, transferNode, type NodeRange } from "./graph/runtime.ts";
+import {
+  evict,
+  flushRecorded,
+  leafNode,
+  readNodes,
+  readNodesSync,
+  request,
+  transferNode,
+  type NodeRange,
+} from "./graph/runtime.ts";
 import { contiguousStrides, isContiguous, numel, showShape } from "./graph/view.ts";
 import { setRequiresGrad } from "./methods/core.ts";
 import { StatisticsMethods } from "./methods/statistics.ts";
@@ -489,9 +498,14 @@ export class Tensor extends StatisticsMethods {
     return this;
   }
 
-  /** Gives up the device memory of this tensor's storage now. Using it again throws a `DisposedError`. */
+  /**
+   * Gives up the memory of this tensor's storage now, views of it included; using it again throws a `DisposedError`. What was recorded from it and not computed
+   * yet is computed before. Memory that another tensor shares (`clone()` copies when one of the two is written) stays until that goes, too.
+   */
   dispose(): void {
     const { node } = this.impl.storage;
+    if (node.owners > 1 || node.lost !== null) return;
+    if (node.uses > 0 && lossOf(node.backend) === null) flushRecorded(node.backend);
     evict(node);
     node.host = null;
     node.settle();

@@ -109,6 +109,7 @@ const LEFT_OUT: Readonly<Record<string, readonly string[]>> = {
     "memory",
     "resetPeakMemory",
     "setMemoryBudget",
+    "scope",
     "memorySnapshot",
     "memoryTimeline",
     "setDebugMode",

@@ -297,13 +297,106 @@ Object.assign(tests, {
     expectClose(await grad!.toArray(), [0.5, -1, 2]);
   },
 
-  "disposed and scoped tensors are gone, others are not": async () => {
+  "disposed tensors are gone, what was made of them is not": async () => {
     const x = tg.tensor([1, 2, 3]);
     const y = x.mul(2);
+    const z = y.add(1);
+    const same = y.clone();
     y.dispose();
-    await expectThrows(() => y.data(), "it was disposed of");
-    ensure(/gone: it was disposed of/.test(String(y)), `it should say that it is gone: ${String(y)}`);
+    expectClose(await same.toArray(), [2, 4, 6], {}, "it shares memory with the one that was disposed of");
+    const w = x.mul(3);
+    const v = w.sub(1);
+    w.dispose();
+    await expectThrows(() => w.data(), "it was disposed of");
+    ensure(/gone: it was disposed of/.test(String(w)), `it should say that it is gone: ${String(w)}`);
+    expectClose(await v.toArray(), [2, 5, 8]);
+    expectClose(await z.toArray(), [3, 5, 7]);
     expectClose(await x.toArray(), [1, 2, 3]);
+    let gone: tg.Tensor;
+    {
+      using inner = x.mul(4);
+      gone = inner;
+      expectClose(await inner.toArray(), [4, 8, 12]);
+    }
+    await expectThrows(() => gone.data(), "DisposedError");
+    w.dispose();
+  },
+
+  "a scope lets go of what it made and does not give": async () => {
+    const x = tg.rand(1000);
+    const total = await x.sum().item();
+    const average = tg.zeros(1000);
+    const inner: tg.Tensor[] = [];
+    await tg.synchronize();
+    const result = tg.scope(() => {
+      const y = x.mul(2);
+      const host = tg.tensor([1, 2, 3]);
+      inner.push(y, host, y.add(1));
+      average.add_(y);
+      return { list: [y.exp().log().sum()], view: y.at(tg.slice(0, 3)), shared: x.clone(), number: 3, text: "a" };
+    });
+    for (const tensor of inner.slice(1)) await expectThrows(() => tensor.data(), /made in a scope\(\) that ended/);
+    expectClose(await result.list[0]!.item(), 2 * total, { rtol: 1e-4 });
+    expectClose(
+      Array.from((await result.view.data()) as Float32Array),
+      Array.from(((await x.data()) as Float32Array).slice(0, 3), (v) => 2 * v),
+    );
+    expectClose(await average.sum().item(), 2 * total, { rtol: 1e-4 });
+    expectClose(await result.shared.sum().item(), total, { rtol: 1e-4 });
+    expectEqual([result.number, result.text], [3, "a"], "the rest of what it gives");
+  },
+
+  "a scope keeps state and what a backward will need, and can be asynchronous, nested or a guard": async () => {
+    const w = tg.tensor([1, 2, 3], { requiresGrad: true });
+    const optimizer = new tg.optim.Adam([w], { lr: 0.1 });
+    for (let i = 0; i < 3; i++)
+      tg.scope(() => {
+        optimizer.zeroGrad();
+        w.mul(tg.tensor([1, 1, 2]))
+          .square()
+          .sum()
+          .backward();
+        optimizer.step();
+      });
+    expectClose(await w.grad!.at(0).item(), 2 * (1 - 0.2), { rtol: 1e-2 });
+    const loss = tg.scope(() => w.exp().sin().mul(w.tanh()).sum());
+    w.grad = null;
+    loss.backward();
+    const expected = w.detach().clone().requiresGrad_();
+    expected.exp().sin().mul(expected.tanh()).sum().backward();
+    expectClose(await w.grad!.toArray(), await expected.grad!.toArray());
+    let outer: tg.Tensor | null = null;
+    const value = await tg.scope(async () => {
+      const a = tg.tensor([2]).mul(3);
+      outer = tg.scope(() => a.add(1));
+      expectClose(await outer.toArray(), [7]);
+      return (await outer.mul(a).item()) + 1;
+    });
+    expectClose(value, 43);
+    await expectThrows(() => outer!.data(), "DisposedError");
+    let kept: tg.Tensor;
+    let lost: tg.Tensor;
+    {
+      using s = tg.scope();
+      lost = tg.rand(5);
+      kept = s.keep(tg.arange(3).mul(2));
+    }
+    expectClose(await kept.toArray(), [0, 2, 4]);
+    await expectThrows(() => lost.data(), "DisposedError");
+    await expectThrows(
+      () =>
+        tg.scope(() => {
+          lost = tg.rand(2);
+          throw new RangeError("mine");
+        }),
+      "mine",
+    );
+    await expectThrows(() => lost.data(), "DisposedError");
+    const first = tg.scope();
+    const second = tg.scope();
+    await expectThrows(() => first.exit(), "scopes overlap");
+    second.exit();
+    expectClose(await tg.ones(2).sum().item(), 2);
   },
 
   "a timeline tells the life of every buffer of a training step": async () => {
