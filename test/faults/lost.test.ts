@@ -154,6 +154,16 @@ describe("init", () => {
     const sums = [x.mul(2).sum(), y.mul(3).sum(), x.add(1).sum(), y.sub(1).sum()];
     expect(await Promise.all(sums.map((s) => s.item()))).toEqual([3998000, 5997000, 2001000, 1997000]);
     expect(() => x.add(y)).toThrow(/different devices of two calls of init\(\)/);
+    // What operations make for themselves is on the device of their operands, not on the newest one.
+    const heads = x.narrow(0, 0, 24).reshape(1, 2, 4, 3).div(24);
+    const attended = tg.F.scaledDotProductAttention(heads, heads, heads, null, 0, true);
+    expect(await attended.at(0, 0, 0).toArray()).toEqual(await heads.at(0, 0, 0).toArray());
+    expect(await tg.F.oneHot(x.narrow(0, 0, 2).int(), 3).toArray()).toEqual([
+      [1, 0, 0],
+      [0, 1, 0],
+    ]);
+    expect(await x.at([5, 7]).toArray()).toEqual([5, 7]);
+    expect(await x.narrow(0, 0, 3).mode().values.item()).toBe(0);
     expect(await x.to("webgpu").add(y).sum().item()).toBe(3998000);
     expect(await tg.readAll([x.sum(), y.sum(), tg.ones(3, { device: "cpu" })])).toHaveLength(3);
     await tg.synchronize();
