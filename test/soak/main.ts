@@ -27,8 +27,9 @@ for (const device of devices) {
   const watchdog = new Worker(new URL("watchdog.ts", import.meta.url), {
     workerData: { beat, seed, device, patience },
   });
-  watchdog.on("exit", (code) => {
-    if (code !== 0) process.exit(1);
+  let isOver = false;
+  watchdog.on("exit", () => {
+    if (!isOver) process.exit(1);
   });
   const soak = new Soak(device, seed);
   soak.onProgress = () => void Atomics.add(counters, 0, 1);
@@ -60,6 +61,7 @@ for (const device of devices) {
   );
   lost += soak.findings.length;
   soak.close();
+  isOver = true;
   await watchdog.terminate();
 }
 console.log(lost === 0 ? "nothing lost" : `${lost} lost, with seed ${seed}`);
