@@ -16,6 +16,12 @@ export interface Tiling {
   readonly rn: number;
 }
 
+/** Sides of which four neighbours across are loaded at once: they lie together, and nothing else than whole groups of four is there. */
+export interface WideSides {
+  readonly a: boolean;
+  readonly b: boolean;
+}
+
 /**
  * Renders a tiled product. `aAlongK`, `bAlongK`: neighbouring invocations load neighbours along k. `parts`: parts of k go to scratch memory. `work` is done on
  * the elements before they are written.
@@ -29,6 +35,7 @@ export function renderMatmul(
   bAlongK: boolean,
   parts: boolean,
   work: EpilogueCode | null = null,
+  wide: WideSides = { a: false, b: false },
 ): Shader {
   const { tm, tn, tk, rm, rn } = tiling;
   const threads = (tm / rm) * (tn / rn);
@@ -44,8 +51,8 @@ export function renderMatmul(
   }
   for (const name of ["out", "out_row"]) text.field(name, "u32");
   for (let d = 0; d < rank; d++) text.field(`out_batch${d}`, "u32");
-  text.bind("a_buffer", stored(a), 0, false);
-  text.bind("b_buffer", stored(b), 1, false);
+  text.bind("a_buffer", wide.a ? "vec4<f32>" : stored(a), 0, false);
+  text.bind("b_buffer", wide.b ? "vec4<f32>" : stored(b), 1, false);
   if (parts) text.bind("out_buffer", type, -1, true);
   else if (work !== null) work.declare(text);
   else text.bind("out_buffer", stored(out), 2, true);
@@ -99,6 +106,12 @@ export function renderMatmul(
     lines.push(`      var value = vec4<${type}>();`);
     lines.push("      if (k < k_last) {");
     lines.push(`        let at = ${side}_at + i32(k) * ${down} + i32(x) * ${across};`);
+    if (wide[side]) {
+      lines.splice(-1, 1, `        if (x < ${extent}) {`);
+      lines.push(`          value = ${side}_buffer[u32(${side}_at + i32(k) * ${down} + i32(x)) / 4u];`, "        }");
+      lines.push("      }", `      tile_${side}[kk * ${stride}u + four] = value;`, "    }");
+      return;
+    }
     const element = (r: number): string =>
       loadElement(slot, `${side}_buffer[at${r === 0 ? "" : r === 1 ? ` + ${across}` : ` + ${r} * ${across}`}]`);
     for (let r = 0; r < 4; r++)

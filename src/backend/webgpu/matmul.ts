@@ -19,7 +19,7 @@ import { describeKernel } from "./describe.ts";
 import { cutLoops, isWhole, type InnerPiece, type LoopAccess, type OuterPiece } from "./pieces.ts";
 import type { Bindable, Slab } from "./pool.ts";
 import { bound, type CallRecorder, type Compiler, type DeviceFigures, type PreparedCall } from "./program.ts";
-import { renderMatmul, type Tiling } from "./matmul-shader.ts";
+import { renderMatmul, type Tiling, type WideSides } from "./matmul-shader.ts";
 import { foldGrid, type WordWriter } from "./shader.ts";
 import { deviceItemSize } from "./transfer.ts";
 
@@ -322,21 +322,38 @@ export class MatmulProgram implements FusingProgram {
 
   /** Each side is read along the direction in which its elements are neighbours. */
   #pipelineFor(p: Product, tiling: Tiling, parts: boolean, work: EpilogueCode | null = null): Pipeline {
-    return this.#pipeline(tiling, isAlongK(p.a.column, p.a.row), isAlongK(p.b.row, p.b.column), parts, work);
+    const wide = {
+      a: this.#isWide(0, p.a, p.m, p.a.row, p.a.column),
+      b: this.#isWide(1, p.b, p.n, p.b.column, p.b.row),
+    };
+    return this.#pipeline(tiling, isAlongK(p.a.column, p.a.row), isAlongK(p.b.row, p.b.column), parts, work, wide);
+  }
+
+  /** Whether four neighbours across, of `extent`, can be loaded at once. */
+  #isWide(slot: number, side: Operand, extent: number, across: number, down: number): boolean {
+    if (across !== 1 || isAlongK(down, across) || this.structure.buffers[slot]!.dtype !== "float32") return false;
+    return [extent, side.offset, down, ...side.batch].every((n) => n % 4 === 0);
   }
 
   #layout(p: Product): string {
     return (isAlongK(p.a.column, p.a.row) ? "k" : "m") + (isAlongK(p.b.row, p.b.column) ? "k" : "n");
   }
 
-  #pipeline(tiling: Tiling, aAlongK: boolean, bAlongK: boolean, parts: boolean, work: EpilogueCode | null): Pipeline {
+  #pipeline(
+    tiling: Tiling,
+    aAlongK: boolean,
+    bAlongK: boolean,
+    parts: boolean,
+    work: EpilogueCode | null,
+    wide: WideSides,
+  ): Pipeline {
     const last = parts ? "p" : work === null ? "" : `|${work.key}`;
-    const key = `${tiling.tm}x${tiling.tn}${aAlongK ? "k" : "m"}${bAlongK ? "k" : "n"}${last}`;
+    const key = `${tiling.tm}x${tiling.tn}${aAlongK ? "k" : wide.a ? "M" : "m"}${bAlongK ? "k" : wide.b ? "N" : "n"}${last}`;
     let pipeline = this.#pipelines.get(key);
     if (pipeline === undefined) {
       const full = `${this.structure.key}|${key}`;
       pipeline = this.#compiler.pipeline(full, () =>
-        renderMatmul(full, this.structure.buffers, this.#rank, tiling, aAlongK, bAlongK, parts, work),
+        renderMatmul(full, this.structure.buffers, this.#rank, tiling, aAlongK, bAlongK, parts, work, wide),
       );
       this.#pipelines.set(key, pipeline);
     }
