@@ -2,7 +2,15 @@
 
 import * as tg from "#tapegrad";
 import { LOOPS } from "../support/loops.ts";
-import { ensure, expectClose, expectEqual, expectThrows, suite, type PortableTest } from "../support/portable.ts";
+import {
+  ensure,
+  expectClose,
+  expectEqual,
+  expectIdentical,
+  expectThrows,
+  suite,
+  type PortableTest,
+} from "../support/portable.ts";
 
 const tests: Record<string, PortableTest> = {};
 
@@ -561,6 +569,19 @@ Object.assign(tests, {
       await tg.rand(100_000).sum().item();
       for (const [i, values] of (await tg.readAll(doubled)).entries())
         for (const j of [0, 1, 2999]) expectEqual(values[j], 2 * (i + 1) * j);
+    } finally {
+      tg.setMemoryBudget(null);
+    }
+  },
+
+  "working memory that makes room for other work's is not given up before it was used": async () => {
+    const lengths = [3000, 40_000, 9000, 20_000];
+    const inputs = lengths.map((n) => tg.rand(n));
+    const wanted = (await tg.readAll(inputs)).map((values) => Float32Array.from(values as Float32Array).sort());
+    tg.setMemoryBudget(0);
+    try {
+      const sorted = await tg.readAll(inputs.map((x) => x.sort()[0]));
+      sorted.forEach((values, i) => expectIdentical(Array.from(values), Array.from(wanted[i]!)));
     } finally {
       tg.setMemoryBudget(null);
     }

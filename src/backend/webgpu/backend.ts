@@ -101,6 +101,8 @@ export class WebGpuBackend implements Backend {
   readonly #found: FoundDevice;
   readonly #device: GPUDevice;
   readonly #pool: Pool;
+  /** Segments to destroy once the calls that are being prepared are queued; null while none are. */
+  #doomed: Segment[] | null = null;
   readonly #pipelines: Pipelines;
   readonly #recorder: Recorder;
   readonly #staging: Staging;
@@ -173,7 +175,10 @@ export class WebGpuBackend implements Backend {
         segmentBytes: this.#figures.segmentBytes,
         maxBytes: MAX_TENSOR_BYTES,
         create: (segment, label) => this.#create(segment, label),
-        destroy: (segment) => this.#stream.destroySegment(segment),
+        destroy: (segment) => {
+          if (this.#doomed === null) this.#stream.destroySegment(segment);
+          else this.#doomed.push(segment);
+        },
         now: () => performance.now(),
       },
       options.poolBytes ?? DEFAULT_POOL_BYTES,
@@ -333,16 +338,24 @@ export class WebGpuBackend implements Backend {
         ? this.#tuner.prepare(program, call.data, slabs, call.tag)
         : program.prepare(call.data, slabs, call.tag);
     });
-    const ready = prepared.map((call, i): ReadyCall => {
-      const { structure } = calls[i]!.program;
-      return { call, scratch: call.scratch === false ? [] : this.#scratchOf(call, structure) };
-    });
-    const describe = (segment: Segment): string | null => {
-      const uses = (slab: Slab): boolean => slab.segments.includes(segment);
-      const first = calls.find((_, i) => slabsOf[i]!.some(uses) || ready[i]!.scratch.some(uses));
-      return first === undefined ? null : describeKernel(first.program.structure);
-    };
-    this.#stream.calls({ calls: ready, reads, writes, describe });
+    // Memory that calls give back may be destroyed to make room for that of others, but only behind them.
+    const doomed: Segment[] = [];
+    this.#doomed = doomed;
+    try {
+      const ready = prepared.map((call, i): ReadyCall => {
+        const { structure } = calls[i]!.program;
+        return { call, scratch: call.scratch === false ? [] : this.#scratchOf(call, structure) };
+      });
+      const describe = (segment: Segment): string | null => {
+        const uses = (slab: Slab): boolean => slab.segments.includes(segment);
+        const first = calls.find((_, i) => slabsOf[i]!.some(uses) || ready[i]!.scratch.some(uses));
+        return first === undefined ? null : describeKernel(first.program.structure);
+      };
+      this.#stream.calls({ calls: ready, reads, writes, describe });
+    } finally {
+      this.#doomed = null;
+      for (const segment of doomed) this.#stream.destroySegment(segment);
+    }
   }
 
   #checkWhole(structure: KernelStructure, slabs: readonly Slab[]): void {
