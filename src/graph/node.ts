@@ -176,6 +176,8 @@ export class Node {
   carried = false;
   /** True for a value that an optimiser's step wrote: of such ones only the last version before is kept. */
   stepped = false;
+  /** True if it was written out before a step because a tensor may still want it: what it is computed from may be overwritten by the next. */
+  outlives = false;
   /** The value that it took the place of in a storage, as long as that is in memory. */
   previous: Node | null = null;
   /** True once its storage holds a newer value, while its own stays in memory for what was recorded before. */

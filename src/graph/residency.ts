@@ -179,9 +179,10 @@ export class Residency {
       for (const node of this.#caches) {
         if (usedBytes + need <= allowed) break;
         if (pinned.has(node)) continue;
-        if (node.host === null && !canRecompute(node, inquiry)) {
-          // What it was computed from is gone: it is all that is left.
+        if (node.host === null && (node.outlives || !canRecompute(node, inquiry))) {
+          // What it was computed from is gone, or soon will be: it is all that is left.
           this.#caches.delete(node);
+          node.settle();
           this.#held.add(node);
           continue;
         }
@@ -249,7 +250,8 @@ export class Residency {
   /** Gives up everything that can be had again; for a device that ran out of memory. */
   dropCaches(pinned: ReadonlySet<Node>): void {
     for (const node of this.#caches)
-      if (!pinned.has(node) && (node.host !== null || canRecompute(node))) this.release(node, GIVEN_UP);
+      if (!pinned.has(node) && (node.host !== null || (!node.outlives && canRecompute(node))))
+        this.release(node, GIVEN_UP);
   }
 
   /**

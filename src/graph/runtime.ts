@@ -185,6 +185,7 @@ export function flushRecorded(backend: Backend): Unflushed | null {
   const inquiry = newVisit();
   const wanted = [...retained, ...open].filter((n) => n.pending && canRecompute(n, inquiry) && !needsWaiting([n]));
   if (wanted.length === 0) return null;
+  for (const node of wanted) node.outlives = true;
   const error = tryToRealize(wanted);
   if (error === null) return null;
   let first: Unflushed | null = null;
