@@ -96,12 +96,17 @@ describe.for(TEST_DEVICES)("on %s", { timeout: 240_000 }, (device) => {
         lanes.findIndex((lane) => /saved value/.test(lane.getAttribute("aria-label")!)),
       );
       expect(saved).toBeGreaterThan(0);
-      await page.hover(`#lane-${saved}`);
-      await page.waitForFunction(
-        (at) => document.querySelector("#told p")!.textContent.startsWith(`Buffer ${at + 1} of`),
-        {},
-        saved,
-      );
+      // The page may still be scrolling to the last lane.
+      await expect
+        .poll(
+          async () => {
+            await page.mouse.move(0, 0);
+            await page.hover(`#lane-${saved}`);
+            return textOf(page, "#told p");
+          },
+          { timeout: 20_000 },
+        )
+        .toMatch(new RegExp(`^Buffer ${saved + 1} of`));
       await page.waitForFunction(() =>
         /models\.ts, line \d+: .*forward\(x\)/.test(document.getElementById("told")!.textContent),
       );
