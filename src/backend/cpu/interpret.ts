@@ -57,6 +57,8 @@ class Kernel {
   #tag = 0;
   /** Position of each access at the start of the row. */
   readonly #row: Float64Array;
+  /** True if elements need not be told apart by rows. */
+  readonly #isMap: boolean;
 
   constructor(s: FusedStructure) {
     this.#s = s;
@@ -68,8 +70,9 @@ class Kernel {
     });
     s.accesses.forEach((_, a) => (positions[a] ??= new Float64Array(BLOCK)));
     this.#row = new Float64Array(s.accesses.length);
-    // Without inner dimensions all elements are one row.
-    const isMap = s.innerRank === 0;
+    // Without inner dimensions all elements are one row, unless each of them is reduced.
+    const isMap = s.innerRank === 0 && s.instrs.every(({ op }) => op !== "reduce");
+    this.#isMap = isMap;
     const isFixed = ({ op }: Instr): boolean => op === "const" || op === "scalar";
     this.#isFull = s.instrs.map((instr, i) => (isMap ? !isFixed(instr) : s.levels[i] === "full"));
     this.#first = this.#fixed(s.instrs.map((instr, i) => ({ instr, i })).filter(({ instr }) => isFixed(instr)));
@@ -102,7 +105,7 @@ class Kernel {
     });
     const isFullStore = (access: number): boolean =>
       isMap || /[1s]/.test(s.accesses[access]!.classes.slice(s.outerRank));
-    const fullStores = s.stores.filter((t) => isFullStore(t.access));
+    const fullStores = s.stores.filter((t) => isFullStore(t.access) || (s.innerRank === 0 && this.#isFull[t.value]!));
     const passes: Pass[] = Array.from(groups, (group) => this.#reducing(group ?? []));
     const between: Step[][] = Array.from({ length: groups.length + 1 }, (_, phase) => this.#rowSteps(phases, phase));
     // What is written once a row is read before.
@@ -228,14 +231,15 @@ class Kernel {
   // --- doing it -------------------------------------------------------------------------------------------------
 
   run(arrays: readonly HostArray[], data: FusedData, status: Int32Array, tag: number): void {
-    const { outerRank, innerRank } = this.#s;
+    const { outerRank } = this.#s;
+    const isMap = this.#isMap;
     this.#arrays = arrays;
     this.#scalars = data.scalars;
     this.#status = status;
     this.#tag = tag;
-    const rows = innerRank === 0 ? [] : data.outer;
-    const along = innerRank === 0 ? data.outer : data.inner;
-    const firstAlong = innerRank === 0 ? 0 : outerRank;
+    const rows = isMap ? [] : data.outer;
+    const along = isMap ? data.outer : data.inner;
+    const firstAlong = isMap ? 0 : outerRank;
     const length = along.reduce((a, b) => a * b, 1);
     this.#first(Math.min(length, BLOCK));
     this.#row.set(data.offsets);
