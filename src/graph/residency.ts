@@ -131,6 +131,13 @@ export class Residency {
     else this.#enlist(node);
   }
 
+  /** Of a value that turned out not to be there: nothing is gained by keeping it for later, and it must not keep what it is computed from. */
+  setAside(node: Node): void {
+    if (node.buffer === null || !(this.#caches.delete(node) || this.#held.delete(node))) return;
+    this.#cachedBytes -= node.buffer.bytes;
+    this.#noteState(node, node.buffer);
+  }
+
   /** Frees the memory of a node's value. What can be had again is not lost; else `why` tells where it went. */
   release(node: Node, why: string): void {
     if (node.slot !== null) {

@@ -35,7 +35,12 @@ export class Recipes {
   readonly #runs: { readonly number: number; readonly recipes: Map<Node, Recipe> }[] = [];
   /** Of values that are at fault, as long as there is anybody to ask for them. */
   readonly #short = new WeakMap<Node, Recipe>();
+  readonly #residency: Residency;
   #number = 0;
+
+  constructor(residency: Residency) {
+    this.#residency = residency;
+  }
 
   /** How many realisations there were. */
   get count(): number {
@@ -49,7 +54,11 @@ export class Recipes {
   }
 
   #confirm(recipes: Map<Node, Recipe>): void {
-    for (const [node, recipe] of recipes) if (isShort(node)) this.#short.set(node, recipe);
+    for (const [node, recipe] of recipes)
+      if (isShort(node)) {
+        this.#short.set(node, recipe);
+        this.#residency.setAside(node);
+      }
     recipes.clear();
   }
 

@@ -65,11 +65,12 @@ listenForLoss((backend) => {
 function stateOf(backend: Backend): DeviceState {
   let state = states.get(backend);
   if (state === undefined) {
+    const residency = new Residency(backend);
     state = {
-      residency: new Residency(backend),
+      residency,
       plans: new Map(),
       learned: new Map(),
-      recipes: new Recipes(),
+      recipes: new Recipes(residency),
       recorded: [],
       requested: [],
       fresh: 0,
