@@ -199,7 +199,7 @@ export const LOOPS: readonly Loop[] = [
     title: "never calls backward",
     awaits: "each step",
     start(tg) {
-      const { loss } = model(tg);
+      const { loss } = model(tg, LARGER);
       return plain(loss);
     },
   },
