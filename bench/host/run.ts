@@ -92,17 +92,18 @@ async function makeContenders(gpu: GPU): Promise<Contender[]> {
   await tg.init({ device: "webgpu", gpu });
   setBackend(new NullBackend({ recordsCalls: false }));
   const version = ownVersion();
-  const ours = (device: "webgpu" | "null", name: string): Contender =>
+  const ours = (device: "webgpu" | "null", name: string, compiled = false): Contender =>
     on(device, {
       name,
-      operation: operationRunner(tapegradSubject(tg, device as "webgpu", version, 1)),
-      train: trainingRunner((model, p) => startTapegrad(tg, model, p)),
+      operation: operationRunner(tapegradSubject(tg, device as "webgpu", version, 1, compiled)),
+      train: trainingRunner((model, p) => startTapegrad(tg, model, p, compiled)),
     });
   const tf = await loadTfGpu();
   const jax = await loadJax("webgpu", "one");
   return [
     ours("webgpu", "tapegrad"),
     ours("null", "tapegrad, null backend"),
+    ours("webgpu", "tapegrad compile", true),
     ...[false, true].map((jitted): Contender => ({
       name: `jax-js${jitted ? " jit" : ""}`,
       operation: operationRunner(jaxSubject(jax, "webgpu", jitted, peerVersion("@jax-js/jax"), 1)),
@@ -218,7 +219,7 @@ function verdicts(sequences: HostResult["sequences"]): string {
   const rows = models.map(({ id, operations, outcomes }) => {
     const of = (name: string): HostOutcome | undefined => outcomes.find((o) => o.name === name);
     const ours = of("tapegrad")?.counts?.dispatches;
-    const counts = outcomes.filter((o) => o.counts !== null && o.name !== "tapegrad");
+    const counts = outcomes.filter((o) => o.counts !== null && !o.name.startsWith("tapegrad"));
     const least = Math.min(...counts.map((o) => o.counts!.dispatches));
     const theirs = of("tfjs")?.counts?.dispatches;
     const alone = of("tapegrad, null backend")?.sequence;
