@@ -28,6 +28,7 @@ import { contiguousView, type View } from "./graph/view.ts";
 import { Module } from "./nn/module.ts";
 import { fromNode, isTensor, wholeNode } from "./ops/apply.ts";
 import { getRngState, isRandomNode, redrawn, setRngState, type RandomState } from "./random.ts";
+import { isScopeOpen } from "./scope.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** Recordings kept for one function; the oldest goes first. */
@@ -88,16 +89,19 @@ export function compile(target: Module | ((...args: never[]) => unknown)): Compi
     const why = whyNotNow();
     if (why !== null) return eagerly(why, args);
     const { leaves, form } = takeApart(args);
+    if (leaves.some(isOpaque)) return eagerly("an argument is an object whose content may change", args);
     const key = keyOf(leaves, form) + (module === null ? "" : moduleKey(module));
     let recording = recordings.get(key);
     if (recording === undefined || (typeof recording !== "string" && !recording.isCurrent())) {
+      // What is made once and used again must not end with a scope.
+      if (isScopeOpen()) return eagerly("nothing is recorded inside a scope()", args);
       recording = tryToRecord(fn, leaves, form);
       recordings.delete(key);
       recordings.set(key, recording);
       if (recordings.size > MAX_RECORDINGS) recordings.delete(recordings.keys().next().value!);
       if (typeof recording !== "string") stats.recorded++;
     } else if (typeof recording !== "string") stats.replayed++;
-    return typeof recording === "string" ? eagerly(recording, args) : recording.run(leaves, args);
+    return typeof recording === "string" ? eagerly(recording, args) : recording.run(leaves, form);
   };
   const eagerly = (reason: string, args: readonly unknown[]): unknown => {
     stats.eager++;
@@ -116,6 +120,11 @@ function whyNotNow(): string | null {
   if (isTracing()) return "called inside a function that is vectorised or recorded itself";
   if (isObserved()) return "values are being observed (saved-tensor hooks, detectAnomaly)";
   return null;
+}
+
+/** True for what cannot be told apart by its value: typed arrays, maps, instances of classes, symbols. */
+function isOpaque(leaf: unknown): boolean {
+  return typeof leaf === "symbol" || (typeof leaf === "object" && leaf !== null && !isTensor(leaf));
 }
 
 const identities = new WeakMap<object, number>();
@@ -237,11 +246,19 @@ function record(fn: AnyFunction, leaves: readonly unknown[], form: Form): Record
     }
     const { leaves: results, form: resultForm } = takeApart(result);
     const outputs = results.map((value) => outputFor(value, standIns, trace.start));
+    const shared = new Set<Storage>();
+    for (const o of outputs) {
+      if (o.kind !== "computed") continue;
+      if (shared.has(o.storage) && o.isOnTape) throw new NotRecorded("results share memory");
+      shared.add(o.storage);
+    }
     const outs = outputs.flatMap((o, i) => (o.kind === "computed" && o.isOnTape ? [results[i] as Tensor] : []));
     const { sources, ends } = sourcesOf(outs, standIns, tapeStart);
     const seeds = outs.map((out) => fromNode(argumentStandIn(backend, out.shape, out.dtype)));
     const grads = sources.length === 0 ? [] : gradientsOf(outs, seeds, ends);
     watchStorages(restore);
+    if (getRngState().seed.some((word, i) => word !== before.seed[i]) || getRngState().counter < before.counter)
+      throw new NotRecorded("the function sets the random generator's state");
     const given = new Set<Node>([...leafOf.keys(), ...seeds.map((s) => s.impl.storage.node)]);
     const captured: Captured[] = [];
     for (const [node, storage] of read) {
@@ -284,6 +301,7 @@ function standInFor(tensor: Tensor): Tensor {
 }
 
 function outputFor(value: unknown, standIns: readonly unknown[], start: number): Output {
+  if (isOpaque(value)) throw new NotRecorded("a result is an object that may hold tensors");
   if (!isTensor(value)) return { kind: "same", value };
   const leaf = standIns.indexOf(value);
   if (leaf >= 0) return { kind: "argument", leaf };
@@ -293,6 +311,7 @@ function outputFor(value: unknown, standIns: readonly unknown[], start: number):
     if (node.traced) throw new NotRecorded("the function returns another view of an argument");
     return { kind: "same", value };
   }
+  if (value.requiresGrad && value.isLeaf) throw new NotRecorded("a result is a leaf that was made inside");
   if (!node.pending) throw new NotRecorded("a result's value is known when the function is recorded");
   return {
     kind: "computed",
@@ -316,6 +335,8 @@ function sourcesOf(
     const fn = stack.pop()!;
     if (fn.variable !== null) {
       const leaf = standIns.indexOf(fn.variable);
+      if ((fn.variable.impl.hooks?.length ?? 0) > 0 || fn.hooks?.some((hooks) => (hooks?.length ?? 0) > 0) === true)
+        throw new NotRecorded("a tensor from outside has hooks");
       sources.push(leaf >= 0 ? { leaf } : { tensor: fn.variable });
       ends.push({ fn, nr: 0 });
     } else if (fn.sequence < tapeStart)
@@ -400,12 +421,15 @@ class Recording {
 
   /** True if what was assumed of tensors from outside is so still. */
   isCurrent(): boolean {
+    for (const source of this.#of.sources)
+      if ("tensor" in source && !(source.tensor.requiresGrad && source.tensor.isLeaf)) return false;
     for (const { storage, node, start, isScalar } of this.#of.captured) {
       const now = storage.node;
       if (now === node) {
         if (now.isHostScalar !== isScalar) return false;
       } else if (
         now.backend !== node.backend ||
+        now.dtype !== node.dtype ||
         now.numel !== node.numel ||
         storage.start !== start ||
         now.isHostScalar !== isScalar
@@ -415,7 +439,7 @@ class Recording {
     return true;
   }
 
-  run(leaves: readonly unknown[], args: readonly unknown[]): unknown {
+  run(leaves: readonly unknown[], form: Form): unknown {
     const { outputs, resultForm, draws, before } = this.#of;
     const state = getRngState();
     const now = new Map<Node, Node>();
@@ -438,7 +462,7 @@ class Recording {
       if (output.isOnTape) onTape.push(tensor);
       return tensor;
     });
-    if (onTape.length > 0 && this.#of.sources.length > 0) this.#putOnTape(onTape, leaves, args, now, state);
+    if (onTape.length > 0 && this.#of.sources.length > 0) this.#putOnTape(onTape, leaves, form, now, storages, state);
     return putTogether(resultForm, results);
   }
 
@@ -446,11 +470,12 @@ class Recording {
   #putOnTape(
     outs: readonly Tensor[],
     leaves: readonly unknown[],
-    args: readonly unknown[],
+    form: Form,
     now: ReadonlyMap<Node, Node>,
+    storages: ReadonlyMap<Storage, Storage>,
     state: RandomState,
   ): void {
-    const { sources, grads, seeds, leafOf, captured, backend, before } = this.#of;
+    const { sources, grads, seeds, leafOf, captured, backend, before, outputs } = this.#of;
     const inputs = sources.map((s) => ("leaf" in s ? (leaves[s.leaf] as Tensor) : s.tensor));
     const storageOf = new Map(captured.map((c) => [c.node, c.storage]));
     const carried = new Set(this.#carried);
@@ -459,10 +484,16 @@ class Recording {
       const leaf = leafOf.get(node);
       return new SavedTensor(leaf === undefined ? asTensor(storageOf.get(node)!, node) : (leaves[leaf] as Tensor), -1);
     });
-    const kept = this.#carried.map((node) => new SavedTensor(fromNode(now.get(node)!, [node.numel]), -1));
+    // Results that the way back needs are saved as such, so that writing into them is noticed.
+    const written = new Map<Node, Storage>();
+    for (const o of outputs) if (o.kind === "computed") written.set(o.placed.node, storages.get(o.storage)!);
+    const kept = this.#carried.map((node) => {
+      const storage = written.get(node) ?? new Storage(now.get(node)!);
+      return new SavedTensor(asTensor(storage, node), -1);
+    });
     // What the function got is needed to differentiate the derivative.
-    let again: readonly unknown[] | null = args;
-    const results = new Set(outs.map((out) => out.impl.storage.node));
+    let again: readonly unknown[] | null = leaves;
+    const results = new Set([...written.values()].map((storage) => storage.node));
     const fn = new GradFn({
       name: "CompiledFunctionBackward",
       edges: inputs.map(edgeOf),
@@ -470,8 +501,10 @@ class Recording {
       saved: [...saved, ...kept],
       once: true,
       apply: (given, values) => {
-        const incoming = given.map((g, i) => g ?? outs[i]!.detach().zerosLike());
-        if (isGradEnabled()) return this.#differentiateAgain(again!, inputs, incoming, state);
+        // Where only some of the results are used, what the others alone depend on has no gradient.
+        if (isGradEnabled() || given.some((g) => g === null))
+          return this.#differentiateAgain(putTogether(form, again!) as readonly unknown[], inputs, given, state);
+        const incoming = given as readonly Tensor[];
         const at = new Map<Node, Node>();
         outside.forEach((node, i) => at.set(node, values[i]!.impl.storage.node));
         this.#carried.forEach((node, i) => at.set(node, values[outside.length + i]!.impl.storage.node));
@@ -497,12 +530,7 @@ class Recording {
   }
 
   /** Gradients as functions of the arguments, by the function itself. */
-  #differentiateAgain(
-    args: readonly unknown[],
-    inputs: readonly Tensor[],
-    incoming: readonly Tensor[],
-    state: RandomState,
-  ): Grads {
+  #differentiateAgain(args: readonly unknown[], inputs: readonly Tensor[], given: Grads, state: RandomState): Grads {
     const later = getRngState();
     setRngState(state);
     try {
@@ -510,7 +538,10 @@ class Recording {
       const outs = this.#of.outputs.flatMap((o, i) =>
         o.kind === "computed" && o.isOnTape ? [results[i] as Tensor] : [],
       );
-      return gradsOrNull(outs, inputs, incoming, true, true);
+      const used = given.flatMap((g, i) => (g === null ? [] : [i]));
+      const createGraph = isGradEnabled();
+      const seeds = used.map((i) => given[i]!);
+      return gradsOrNull(used.map((i) => outs[i]!), inputs, seeds, createGraph, createGraph); // prettier-ignore
     } finally {
       setRngState(later);
     }

@@ -30,6 +30,11 @@ interface Frame {
 /** Scopes that are open, innermost last. */
 const frames: Frame[] = [];
 
+/** True inside a scope: what is made now ends with it, unless it is kept. */
+export function isScopeOpen(): boolean {
+  return frames.length > 0;
+}
+
 /** The tensors in a value: itself, in arrays, plain objects, maps, sets and modules. */
 function tensorsIn(value: unknown, found: Set<Tensor>, seen = new Set<unknown>()): void {
   if (typeof value !== "object" || value === null || seen.has(value)) return;

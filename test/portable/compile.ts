@@ -30,7 +30,7 @@ const FUNCTIONS: Readonly<Record<string, (x: Tensor, w: Tensor, b: Tensor) => Te
   "several results": (x, w, b) => [x.matmul(w), b.add(x.sum()), w.max(0)[0]],
   "one result that is part of another": (x, w) => {
     const h = x.matmul(w).tanh();
-    return [h, h.square(), h.at(1)];
+    return [h, h.square(), h.at(1).mul(3)];
   },
   "random numbers": (x, w, b) => F.dropout(x.matmul(w), 0.5).add(tg.randn(5)).mul(tg.rand(3, 5).add(b)),
   "writing into what it made": (x, w) => {
@@ -239,6 +239,66 @@ export const compiling = suite("compile", {
     const drawn = tg.compile((x: Tensor) => x.add(tg.randperm(3)));
     expectEqual(await drawn(tg.zeros(3)).sort()[0].toArray(), [0, 1, 2]);
     expectEqual(drawn.stats.eager, 1);
+  },
+
+  "results off the tape outlive the way back; what only other results depend on has no gradient": async () => {
+    const f = tg.compile((x: Tensor) => x.sort());
+    const a = tg.ones(4).requiresGrad_();
+    const b = tg.ones(4).requiresGrad_();
+    const both = tg.compile((x: Tensor) => [x.mul(a).sum(), x.mul(b).sum()]);
+    for (let i = 0; i < 2; i++) {
+      const x = tg.tensor([0.5, -1, 2, 3]).requiresGrad_();
+      const [values, indices] = f(x);
+      values.sum().backward();
+      expectEqual(await indices.toArray(), [1, 0, 2, 3]);
+      a.grad = null;
+      both(x.detach())[0]!.backward();
+      expectEqual([await a.grad!.toArray(), b.grad], [[0.5, -1, 2, 3], null]);
+      const e = tg.compile((t: Tensor) => t.exp());
+      e(x);
+      const y = e(x);
+      y.add_(1);
+      await expectThrows(() => y.sum().backward(), /modified by an inplace operation/);
+    }
+  },
+
+  "what may change unnoticed is not recorded": async () => {
+    const x = (): Tensor => tg.tensor([0.5, -1, 2, 3]).requiresGrad_();
+    const array = Float32Array.of(1, 2, 3, 4);
+    const times = tg.compile((t: Tensor, by: Float32Array) => t.mul(tg.tensor(by)));
+    times(x(), array);
+    array[0] = 100;
+    expectEqual(await times(x(), array).at(0).item(), 50);
+    const views = tg.compile((t: Tensor) => {
+      const y = t.mul(2);
+      return [y, y.at(0)] as const;
+    });
+    const w = tg.ones(4).requiresGrad_();
+    const hook = w.registerHook((g) => g.mul(10));
+    const hooked = tg.compile((t: Tensor) => t.mul(w).sum());
+    const seeded = tg.compile((t: Tensor) => {
+      tg.manualSeed(5);
+      return tg.rand(4).add(t);
+    });
+    const leaf = tg.compile((t: Tensor) => t.mul(2).detach().requiresGrad_());
+    const boxed = tg.compile((t: Tensor) => new Map([["a", t.mul(2)]]));
+    const kept = tg.compile((t: Tensor) => t.mul(tg.tensor([1, 2, 3, 4])).sum());
+    tg.scope(() => void kept(x()));
+    for (let i = 0; i < 2; i++) {
+      const t = x();
+      const [y, v] = views(t);
+      v.zero_();
+      y.sum().backward();
+      expectEqual(await t.grad!.toArray(), [0, 2, 2, 2]);
+      w.grad = null;
+      hooked(x()).backward();
+      expectEqual(await w.grad!.toArray(), [5, -10, 20, 30]);
+      expectEqual(await seeded(tg.zeros(4)).toArray(), await seeded(tg.zeros(4)).toArray());
+      ensure(leaf(tg.ones(4)).isLeaf, "a leaf that is made inside is one");
+      expectEqual(await boxed(x()).get("a")!.toArray(), [1, -2, 4, 6]);
+      expectEqual(await kept(x()).item(), 16.5);
+    }
+    hook.remove();
   },
 
   "errors are the function's own": async () => {
