@@ -162,7 +162,7 @@ function leafKey(leaf: unknown): string {
     );
   }
   if (typeof leaf === "string") return JSON.stringify(leaf);
-  if ((typeof leaf === "object" && leaf !== null) || typeof leaf === "function") return `o${identityOf(leaf)}`;
+  if (typeof leaf === "function") return `o${identityOf(leaf)}`;
   return Object.is(leaf, -0) ? "-0" : `${typeof leaf}${String(leaf)}`;
 }
 
@@ -425,14 +425,13 @@ class Recording {
       if ("tensor" in source && !(source.tensor.requiresGrad && source.tensor.isLeaf)) return false;
     for (const { storage, node, start, isScalar } of this.#of.captured) {
       const now = storage.node;
-      if (now === node) {
-        if (now.isHostScalar !== isScalar) return false;
-      } else if (
+      if (now.isHostScalar !== isScalar) return false;
+      if (now === node) continue;
+      if (
         now.backend !== node.backend ||
         now.dtype !== node.dtype ||
         now.numel !== node.numel ||
-        storage.start !== start ||
-        now.isHostScalar !== isScalar
+        storage.start !== start
       )
         return false;
     }
@@ -541,7 +540,13 @@ class Recording {
       const used = given.flatMap((g, i) => (g === null ? [] : [i]));
       const createGraph = isGradEnabled();
       const seeds = used.map((i) => given[i]!);
-      return gradsOrNull(used.map((i) => outs[i]!), inputs, seeds, createGraph, createGraph); // prettier-ignore
+      return gradsOrNull(
+        used.map((i) => outs[i]!),
+        inputs,
+        seeds,
+        createGraph,
+        createGraph,
+      );
     } finally {
       setRngState(later);
     }

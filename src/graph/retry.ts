@@ -93,7 +93,7 @@ export class Recipes {
    * Makes values pending again that the device had no memory for, among `targets` and what they are computed from, as far as they can be computed once
    * more. What cannot keeps its fault.
    */
-  mend(targets: readonly Node[], residency: Residency): void {
+  mend(targets: readonly Node[]): void {
     const found: Node[] = [];
     const seen = new Set<Node>(targets);
     const stack = [...targets];
@@ -120,7 +120,7 @@ export class Recipes {
           this.#forget(node);
         }
       }
-      if (isShort(node)) residency.release(node, "");
+      if (isShort(node)) this.#residency.release(node, "");
     }
   }
 }

@@ -372,7 +372,7 @@ function collectSound(state: DeviceState, targets: readonly Node[]): Graph {
   const graph = collect(targets);
   const missing = graph.nodes.slice(graph.pending).filter(isShort);
   if (missing.length === 0) return graph;
-  state.recipes.mend(missing, state.residency);
+  state.recipes.mend(missing);
   const again = collect(targets);
   const gone = again.nodes.slice(again.pending).find(isShort);
   if (gone !== undefined) throw faultOf(gone)!;
@@ -387,7 +387,7 @@ export function runAgain(plan: Plan, graph: Graph, targets: ReadonlySet<Node>): 
   const state = stateOf(graph.nodes[0]!.backend);
   const read = graph.nodes.slice(graph.pending);
   const missing = read.filter(isShort);
-  if (missing.length > 0) state.recipes.mend(missing, state.residency);
+  if (missing.length > 0) state.recipes.mend(missing);
   realize(read);
   const gone = read.find(isShort);
   if (gone !== undefined) throw faultOf(gone)!;
@@ -704,7 +704,7 @@ async function freeFor(wanted: readonly NodeRange[], backend: Backend): Promise<
   const { residency, recipes } = stateOf(backend);
   const nodes = wanted.map(({ node }) => node);
   if (!nodes.some(isShort)) return;
-  recipes.mend(nodes, residency);
+  recipes.mend(nodes);
   const { nodes: needed, pending } = collect(nodes);
   const pinned = new Set([...needed.slice(pending), ...nodes]);
   residency.dropCaches(pinned);
