@@ -1,7 +1,7 @@
 /** What users are told of values that are gone, and of indices that were out of range on a device. */
 
 import { DisposedError, IndexError } from "../errors.ts";
-import { describeNode, operationOf, type Node } from "./node.ts";
+import { describeNode, newVisit, operationOf, type Node } from "./node.ts";
 import { isDebugModeEnabled, siteInDebugMode } from "./site.ts";
 
 /** Why a value is gone: with the line that took it, in debug mode. */
@@ -49,6 +49,23 @@ export function goneOf(node: Node): Node | null {
     for (const arg of next.tables) if (arg.node !== null) stack.push(arg.node);
   }
   return null;
+}
+
+/** True if `target` is one of `sources`, or has still to be computed from one of them. */
+export function dependsOn(target: Node, sources: ReadonlySet<Node>): boolean {
+  const visit = newVisit();
+  const stack = [target];
+  while (stack.length > 0) {
+    const node = stack.pop()!;
+    if (node.visit === visit) continue;
+    node.visit = visit;
+    if (sources.has(node)) return true;
+    if (!node.pending) continue;
+    if (node.transferFrom !== null) stack.push(node.transferFrom);
+    for (const arg of node.args) if (arg.node !== null) stack.push(arg.node);
+    for (const arg of node.tables) if (arg.node !== null) stack.push(arg.node);
+  }
+  return false;
 }
 
 // Faults are reported by a number that a kernel writes; these say which operations it stands for.

@@ -169,6 +169,7 @@ export function recordNode(node: Node): Node {
 
 /** What a flush had no memory for. */
 export interface Unflushed {
+  readonly node: Node;
   readonly error: OutOfMemoryError;
   /** True if it is the value of a tensor that `retain()` was called on. */
   readonly isRetained: boolean;
@@ -176,35 +177,34 @@ export interface Unflushed {
 
 /**
  * Realises what was recorded on a device, is held by a tensor and is read by no other recorded node. Values that there is no memory for do not keep the
- * others from being written; tells the first of them, and retained ones before others. A read of it gives the error again, the next flush tries again what was retained.
+ * others from being written; tells of each of them, retained ones before others. A read of it gives the error again, the next flush tries again what was retained.
  */
-export function flushRecorded(backend: Backend): Unflushed | null {
+export function flushRecorded(backend: Backend): Unflushed[] {
   const state = stateOf(backend);
   const retained = new Set(state.requested.filter((n) => n.holds > 0));
   const open = state.recorded.filter((n) => isOpen(n) && n.fault === null && !retained.has(n));
   state.recorded = [];
   const inquiry = newVisit();
   const wanted = [...retained, ...open].filter((n) => n.pending && canRecompute(n, inquiry) && !needsWaiting([n]));
-  if (wanted.length === 0) return null;
+  if (wanted.length === 0) return [];
   for (const node of wanted) node.outlives = true;
-  const error = tryToRealize(wanted);
-  if (error === null) return null;
-  let first: Unflushed | null = null;
+  if (tryToRealize(wanted) === null) return [];
+  const problems: Unflushed[] = [];
   for (const node of wanted) {
-    const problem = node.pending ? tryToRealize([node]) : null;
-    if (problem !== null) first ??= { error: problem, isRetained: retained.has(node) };
+    const error = node.pending ? tryToRealize([node]) : null;
+    if (error !== null) problems.push({ node, error, isRetained: retained.has(node) });
   }
-  return first;
+  return problems;
 }
 
 /** Realises what was recorded on a device, and waits for it. Rejects with the device's error, or with that of a value that there was no memory for. */
 export async function finishRecorded(backend: Backend): Promise<void> {
-  const problem = flushRecorded(backend);
+  const [problem] = flushRecorded(backend);
   const { recipes } = stateOf(backend);
   const { count } = recipes;
   await backend.synchronize();
   recipes.confirm(count);
-  if (problem !== null) throw problem.error;
+  if (problem !== undefined) throw problem.error;
 }
 
 /** Realises, and gives the error if there is no memory for it. */

@@ -6,6 +6,7 @@ import type { Storage } from "../base.ts";
 import { ArgumentError } from "../errors.ts";
 import { lastNodeId, type Node } from "../graph/node.ts";
 import { notePhase } from "../graph/phases.ts";
+import { dependsOn } from "../graph/faults.ts";
 import { flushRecorded, needsWaiting, realize } from "../graph/runtime.ts";
 import { isTensor } from "../ops/apply.ts";
 import type { Tensor } from "../tensor.ts";
@@ -95,9 +96,9 @@ export abstract class Optimizer<O extends object> {
     const written: Tensor[] = [];
     // What was recorded and not read (statistics, copies, metrics) is written out before what it is computed from may go.
     for (const backend of new Set(this.paramGroups.flatMap(({ params }) => params.map((p) => p.impl.backend)))) {
-      const problem = flushRecorded(backend);
+      const problem = flushRecorded(backend).find(({ node, isRetained }) => isRetained && this.#isConcerned(node));
       // Nothing was changed: the step can be made again once there is memory.
-      if (problem?.isRetained === true) throw problem.error;
+      if (problem !== undefined) throw problem.error;
     }
     const before = lastNodeId();
     noGrad(() => {
@@ -131,6 +132,17 @@ export abstract class Optimizer<O extends object> {
       if (!needsWaiting(list)) realize(list, undefined, (node) => node.id > before);
     }
     return loss;
+  }
+
+  /** True if the value is computed from what a step overwrites, or if a step needs it. */
+  #isConcerned(node: Node): boolean {
+    const params = this.paramGroups.flatMap((group) => group.params);
+    const states = params.flatMap((p) => Object.values(this.state.get(p) ?? {}).filter(isTensor));
+    const overwritten = new Set([...params, ...states].map((t) => t.impl.storage.node));
+    const needed = new Set([node]);
+    return (
+      dependsOn(node, overwritten) || params.some((p) => p.grad !== null && dependsOn(p.grad.impl.storage.node, needed))
+    );
   }
 
   /** Parameters whose update is the same computation: of one device and dtype, with equal numbers in their state. */

@@ -171,6 +171,29 @@ for (const kind of ["cpu", "webgpu"] as const)
       expect(losses).toEqual(expected);
     }, 120_000);
 
+    it("of a gradient does not keep another model from its steps", async () => {
+      const w = tg.ones([8, 1]).requiresGrad_();
+      const other = tg.tensor([1, 2]).requiresGrad_();
+      await tg.readAll([w, other]);
+      const mine = new tg.optim.SGD([w], { lr: 0.1 });
+      const theirs = new tg.optim.SGD([other], { lr: 0.1 });
+      plan.memoryBytes = 4 * MEGABYTE;
+      // A gradient that takes more than there is, of a value that is neither computed from `other` nor needed for it.
+      const loss = tg.ones([MANY, 8]).exp().matmul(w).sum();
+      if (kind === "cpu") await refusal(() => loss.backward());
+      else loss.backward();
+      expect(w.grad).not.toBeNull();
+      other.square().sum().backward();
+      theirs.step();
+      expect((await other.data()).map((x) => Math.round(x * 1000) / 1000)).toEqual(Float32Array.of(0.8, 1.6));
+      // Its own optimiser is told. A GPU tells it with the read.
+      await refusal(async () => {
+        mine.step();
+        await w.data();
+      });
+      if (kind === "cpu") expect(Array.from(await w.data())).toEqual([1, 1, 1, 1, 1, 1, 1, 1]);
+    });
+
     it("state that a step had no memory for is an error until it is restored", async () => {
       const expected = await undisturbed("classifier", 9, 5);
       tg.manualSeed(9);
