@@ -18,6 +18,7 @@ import { AttentionProgram, fitsAttention } from "./attention.ts";
 import { WorkBudget } from "./budget.ts";
 import { Choices } from "./choices.ts";
 import { ConvProgram } from "./conv.ts";
+import { CopyProgram } from "./copy.ts";
 import { describeKernel } from "./describe.ts";
 import { EpilogueProgram, fitsEpilogue, withoutEpilogue } from "./epilogue.ts";
 import { findDevice, type FoundDevice, type LimitName, type NoDevice, type WebGpuOptions } from "./device.ts";
@@ -30,7 +31,7 @@ import type { CallRecorder, Compiler, DeviceFigures, DeviceProgram, PreparedCall
 import { Reader } from "./reader.ts";
 import { Recorder } from "./recorder.ts";
 import { Room } from "./room.ts";
-import { CopyProgram, ScanProgram } from "./routines.ts";
+import { ScanProgram } from "./scan.ts";
 import { ScatterProgram } from "./scatter.ts";
 import { SortProgram } from "./sort.ts";
 import { faultIn, Stream, type ByteRange, type Content, type Gate, type ReadyCall, type Use } from "./stream.ts";

@@ -259,3 +259,15 @@ function extreme(kind: "max" | "min", type: ValueType): string {
   if (type === "u") return kind === "max" ? "0u" : "4294967295u";
   return literal(kind === "max" ? -2147483648 : 2147483647, "i");
 }
+
+/** A value as the 32 bits in which lanes exchange it. */
+export function toBits(value: string, type: ValueType): string {
+  if (type === "b") return `select(0u, 1u, ${value})`;
+  return type === "u" ? value : `bitcast<u32>(${value})`;
+}
+
+/** The value of 32 bits. */
+export function fromBits(word: string, type: ValueType): string {
+  if (type === "b") return `${word} != 0u`;
+  return type === "u" ? word : `bitcast<${wgslType(type)}>(${word})`;
+}

@@ -2,9 +2,8 @@
 
 import { DTypeError } from "../../errors.ts";
 import type { DType } from "../../dtype.ts";
-import type { ValueType } from "../../graph/kernel.ts";
 import { Body, Scope, type BufferNames, type TableNames } from "./body.ts";
-import { wgslType } from "./express.ts";
+import { fromBits, toBits } from "./express.ts";
 import type { FusedPlan, Reduction } from "./fused.ts";
 import { ShaderText, STORED, WORKGROUP, type Shader } from "./shader.ts";
 import { deviceItemSize } from "./transfer.ts";
@@ -518,14 +517,4 @@ class FusedText implements BufferNames {
       }
     });
   }
-}
-
-function toBits(value: string, type: ValueType): string {
-  if (type === "b") return `select(0u, 1u, ${value})`;
-  return type === "u" ? value : `bitcast<u32>(${value})`;
-}
-
-function fromBits(word: string, type: ValueType): string {
-  if (type === "b") return `${word} != 0u`;
-  return type === "u" ? word : `bitcast<${wgslType(type)}>(${word})`;
 }

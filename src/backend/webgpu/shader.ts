@@ -52,7 +52,7 @@ export class ShaderText {
 
   /** Adds a storage buffer in group 1. */
   bind(name: string, element: string, slot: number, writes: boolean): void {
-    if (element === "f16") this.#halfs = true;
+    if (element.includes("f16")) this.#halfs = true;
     const access = writes ? "read_write" : "read";
     const place = `@group(1) @binding(${this.#bindings.length})`;
     this.#declarations.push(`${place} var<storage, ${access}> ${name}: array<${element}>;`);
