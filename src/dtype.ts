@@ -157,6 +157,17 @@ export function fillHost(target: HostArray, dtype: DType, source: ArrayLike<numb
   else target.set(source);
 }
 
+/** A host array of `dtype` with these numbers, converted as `fillHost` does. */
+export function hostArrayOf(dtype: DType, source: ArrayLike<number>): HostArray {
+  // A copy of an array of the same kind is made in memory that is not zeroed first.
+  if (dtype === "float32" && source instanceof Float32Array) return new Float32Array(source);
+  if (dtype === "int32" && source instanceof Int32Array) return new Int32Array(source);
+  if (dtype === "uint8" && source instanceof Uint8Array) return new Uint8Array(source);
+  const host = hostArray(dtype, source.length);
+  fillHost(host, dtype, source);
+  return host;
+}
+
 /** Elements of a host array as plain numbers (a view where no conversion is needed). */
 export function hostNumbers(array: HostArray, dtype: DType): ArrayLike<number> {
   return dtype === "float16" ? Float32Array.from(array as Uint16Array, fromHalf) : array;

@@ -3,7 +3,7 @@
 import { describeValue, integers, parse, signature, splitOptions, spread, type ArgsOf } from "../args.ts";
 import type { Backend } from "../backend/backend.ts";
 import { setRequiresGrad } from "../methods/core.ts";
-import { checkDType, fillHost, holds, hostArray, isFloat, type DType, type HostArray } from "../dtype.ts";
+import { checkDType, fillHost, holds, hostArray, hostArrayOf, isFloat, type DType, type HostArray } from "../dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../errors.ts";
 import { valueType } from "../graph/builder.ts";
 import { backendOf, defaultBackend } from "../graph/devices.ts";
@@ -90,8 +90,7 @@ export function tensor(...args: ArgsOf<typeof TENSOR>): Tensor {
   const dtype = options.dtype ?? (kinds.booleans && !kinds.numbers ? "bool" : "float32");
   const backend = placeFor("tensor", options, dtype);
   if (dtype === "int32" || dtype === "uint8") for (const value of flat) checkHolds("tensor", value, dtype);
-  const host = hostArray(dtype, flat.length);
-  fillHost(host, dtype, flat);
+  const host = hostArrayOf(dtype, flat);
   const target = shape === null ? sizes : checkSizes("tensor", shape);
   if (numel(target) !== flat.length)
     throw new ShapeError(
@@ -126,9 +125,7 @@ function fromTyped(data: ArrayBufferView, shape: readonly number[] | null, optio
     throw new ShapeError(
       `tensor: ${source.length} values do not fill shape ${showShape(target)} (${numel(target)} elements)`,
     );
-  const host = hostArray(dtype, source.length);
-  fillHost(host, dtype, source);
-  return finish(fromHost(backend, host, target, dtype), options);
+  return finish(fromHost(backend, hostArrayOf(dtype, source), target, dtype), options);
 }
 
 function flattenInto(
