@@ -21,12 +21,13 @@ import { Impl, Storage, watchStorages, wrap } from "./base.ts";
 import type { DType } from "./dtype.ts";
 import { ArgumentError, TapegradError } from "./errors.ts";
 import type { Node } from "./graph/node.ts";
-import { argumentStandIn, asIfThere, Program, programOf, storedNodes } from "./graph/replay.ts";
+import { argumentStandIn, asIfThere, kernelResults, Program, programOf } from "./graph/replay.ts";
 import { residencyOf } from "./graph/runtime.ts";
 import { beginTrace, endTrace, isTracing } from "./graph/trace.ts";
 import { contiguousView, type View } from "./graph/view.ts";
 import { Module } from "./nn/module.ts";
 import { fromNode, isTensor, wholeNode } from "./ops/apply.ts";
+import { constant, constantOf } from "./ops/creation.ts";
 import { getRngState, isRandomNode, redrawn, setRngState, type RandomState } from "./random.ts";
 import { isScopeOpen } from "./scope.ts";
 import type { Tensor } from "./tensor.ts";
@@ -95,7 +96,7 @@ export function compile(target: Module | ((...args: never[]) => unknown)): Compi
     if (recording === undefined || (typeof recording !== "string" && !recording.isCurrent())) {
       // What is made once and used again must not end with a scope.
       if (isScopeOpen()) return eagerly("nothing is recorded inside a scope()", args);
-      recording = tryToRecord(fn, leaves, form);
+      recording = tryToRecord(fn, leaves, form, typeof recording !== "object" || recording.expectsOne);
       recordings.delete(key);
       recordings.set(key, recording);
       if (recordings.size > MAX_RECORDINGS) recordings.delete(recordings.keys().next().value!);
@@ -178,10 +179,10 @@ function moduleKey(module: Module): string {
 // --- recording ------------------------------------------------------------------------------------------------------
 
 /** Records a call; gives the reason if that cannot be done. The state of the random generator stays. */
-function tryToRecord(fn: AnyFunction, leaves: readonly unknown[], form: Form): Recording | string {
+function tryToRecord(fn: AnyFunction, leaves: readonly unknown[], form: Form, expectsOne: boolean): Recording | string {
   const state = getRngState();
   try {
-    return record(fn, leaves, form);
+    return record(fn, leaves, form, expectsOne);
   } catch (error) {
     if (error instanceof AsynchronousError) throw error;
     // An error of the function itself comes again when it runs as it stands.
@@ -217,7 +218,7 @@ type Output =
 /** Where a gradient goes: to an argument, or to a leaf from outside. */
 type Source = { readonly leaf: number } | { readonly tensor: Tensor };
 
-function record(fn: AnyFunction, leaves: readonly unknown[], form: Form): Recording {
+function record(fn: AnyFunction, leaves: readonly unknown[], form: Form, expectsOne: boolean): Recording {
   const tensors = leaves.filter(isTensor);
   const backend = tensors[0]?.impl.backend;
   if (backend === undefined) throw new NotRecorded("no argument is a tensor");
@@ -254,12 +255,16 @@ function record(fn: AnyFunction, leaves: readonly unknown[], form: Form): Record
     }
     const outs = outputs.flatMap((o, i) => (o.kind === "computed" && o.isOnTape ? [results[i] as Tensor] : []));
     const { sources, ends } = sourcesOf(outs, standIns, tapeStart);
-    const seeds = outs.map((out) => fromNode(argumentStandIn(backend, out.shape, out.dtype)));
+    const fromOne = expectsOne && outs.length === 1 && outs[0]!.numel() === 1;
+    const seeds = outs.map(({ shape, dtype }) =>
+      fromOne ? constant(backend, shape, 1, dtype) : fromNode(argumentStandIn(backend, shape, dtype)),
+    );
     const grads = sources.length === 0 ? [] : gradientsOf(outs, seeds, ends);
     watchStorages(restore);
     if (getRngState().seed.some((word, i) => word !== before.seed[i]) || getRngState().counter < before.counter)
       throw new NotRecorded("the function sets the random generator's state");
-    const given = new Set<Node>([...leafOf.keys(), ...seeds.map((s) => s.impl.storage.node)]);
+    const seedNodes = fromOne ? [] : seeds.map((s) => s.impl.storage.node);
+    const given = new Set<Node>([...leafOf.keys(), ...seedNodes]);
     const captured: Captured[] = [];
     for (const [node, storage] of read) {
       if (given.has(node)) continue;
@@ -277,7 +282,8 @@ function record(fn: AnyFunction, leaves: readonly unknown[], form: Form): Record
       outputs,
       resultForm,
       sources,
-      seeds: seeds.map((s) => s.impl.storage.node),
+      fromOne,
+      seeds: seedNodes,
       grads: grads.map((g) => (g === null ? null : { node: g.impl.storage.node, view: viewOf(g), dtype: g.dtype })),
     });
   } finally {
@@ -371,7 +377,9 @@ interface Recorded {
   readonly outputs: readonly Output[];
   readonly resultForm: Form;
   readonly sources: readonly Source[];
-  /** Nodes that stood for the gradients of the results on the tape. */
+  /** True if the way back was recorded from the gradient that `backward()` of a single number starts with. */
+  readonly fromOne: boolean;
+  /** Nodes that stood for the gradients of the results on the tape, if it was not. */
   readonly seeds: readonly Node[];
   /** The gradient of each source; null where none reaches it. */
   readonly grads: readonly (Placed | null)[];
@@ -388,6 +396,8 @@ class Recording {
   /** Arguments and tensors from outside that the way back reads, and values that it takes from the way there. */
   readonly #backwardReads: readonly Node[] = [];
   readonly #carried: readonly Node[] = [];
+  /** True once a gradient came that is not the one that the way back was recorded from. */
+  #hasOtherSeed = false;
 
   constructor(recorded: Recorded) {
     this.#of = recorded;
@@ -399,7 +409,8 @@ class Recording {
     const pendingGrads = [...gradNodes].filter((n) => !given.has(n) && n.pending);
     const targets = [...results];
     if (pendingGrads.length > 0 || recorded.sources.length > 0) {
-      const carried = asIfThere(later, () => carriedOver(results, pendingGrads, given, backend));
+      const seeds = new Set(recorded.seeds);
+      const carried = asIfThere(later, () => carriedOver(results, pendingGrads, given, seeds, backend));
       for (const node of carried) if (!results.has(node)) targets.push(node);
       this.#carried = carried;
       this.#gradTargets = pendingGrads.filter((n) => !carried.includes(n));
@@ -419,8 +430,14 @@ class Recording {
       targets.length === 0 ? null : asIfThere(later, () => new Program(targets, given, backend, isRandomNode));
   }
 
-  /** True if what was assumed of tensors from outside is so still. */
+  /** False if the next recording should be for gradients of any value. */
+  get expectsOne(): boolean {
+    return this.#of.fromOne && !this.#hasOtherSeed;
+  }
+
+  /** True if what was assumed of tensors from outside, and of gradients, is so still. */
   isCurrent(): boolean {
+    if (this.#hasOtherSeed) return false;
     for (const source of this.#of.sources)
       if ("tensor" in source && !(source.tensor.requiresGrad && source.tensor.isLeaf)) return false;
     for (const { storage, node, start, isScalar } of this.#of.captured) {
@@ -474,7 +491,7 @@ class Recording {
     storages: ReadonlyMap<Storage, Storage>,
     state: RandomState,
   ): void {
-    const { sources, grads, seeds, leafOf, captured, backend, before, outputs } = this.#of;
+    const { sources, grads, seeds, fromOne, leafOf, captured, backend, before, outputs } = this.#of;
     const inputs = sources.map((s) => ("leaf" in s ? (leaves[s.leaf] as Tensor) : s.tensor));
     const storageOf = new Map(captured.map((c) => [c.node, c.storage]));
     const carried = new Set(this.#carried);
@@ -492,6 +509,7 @@ class Recording {
     });
     // What the function got is needed to differentiate the derivative.
     let again: readonly unknown[] | null = leaves;
+    const returned = new Set(grads.map((g) => g?.node ?? null));
     const results = new Set([...written.values()].map((storage) => storage.node));
     const fn = new GradFn({
       name: "CompiledFunctionBackward",
@@ -500,8 +518,10 @@ class Recording {
       saved: [...saved, ...kept],
       once: true,
       apply: (given, values) => {
+        const isOther = fromOne && given[0] != null && constantOf(given[0].impl.storage.node) !== 1;
+        if (isOther) this.#hasOtherSeed = true;
         // Where only some of the results are used, what the others alone depend on has no gradient.
-        if (isGradEnabled() || given.some((g) => g === null))
+        if (isGradEnabled() || isOther || given.some((g) => g === null))
           return this.#differentiateAgain(putTogether(form, again!) as readonly unknown[], inputs, given, state);
         const incoming = given as readonly Tensor[];
         const at = new Map<Node, Node>();
@@ -521,7 +541,7 @@ class Recording {
         again = null;
         for (const node of this.#carried) {
           const value = now.get(node)!;
-          if (!results.has(value)) residencyOf(backend).release(value, "");
+          if (!results.has(value) && !returned.has(node)) residencyOf(backend).release(value, "");
         }
       },
     });
@@ -558,17 +578,42 @@ function asTensor(storage: Storage, node: Node): Tensor {
   return wrap(new Impl(storage, { ...contiguousView([node.numel]), offset: storage.start }, node.dtype));
 }
 
-/** Values of the way there that the way back takes over: those that the scheduler would write out if both were one program. */
+/**
+ * Values that the way back takes over: those that the scheduler would write out if both ways were one program, as far as they belong to the way there
+ * or come from its kernels (statistics of a norm, places of maxima).
+ */
 function carriedOver(
   results: ReadonlySet<Node>,
   grads: readonly Node[],
   given: ReadonlySet<Node>,
+  seeds: ReadonlySet<Node>,
   backend: Backend,
 ): Node[] {
   const forward = programOf([...results], given);
   const own = new Set(forward.nodes.slice(0, forward.pending));
   const both = new Set([...results, ...grads]);
-  const stored = grads.length === 0 ? new Set<Node>() : storedNodes(programOf([...both], given), both, backend);
+  const kernels = grads.length === 0 ? [] : kernelResults(programOf([...both], given), both, backend);
+  const stored = new Set(kernels.flat());
+  const early = new Set<Node>(results);
+  // Gradients themselves are left to the way back.
+  const wanted = new Set(grads);
+  /** True if a value needs nothing that only the way back computes. */
+  const isHadEarly = (node: Node): boolean => {
+    const seen = new Set<Node>();
+    const stack = argsOf(node);
+    while (stack.length > 0) {
+      const source = stack.pop()!;
+      if (seeds.has(source)) return false;
+      if (seen.has(source) || own.has(source) || early.has(source) || given.has(source) || !source.pending) continue;
+      if (stored.has(source)) return false;
+      seen.add(source);
+      stack.push(...argsOf(source));
+    }
+    return true;
+  };
+  for (const written of kernels)
+    if (written.some((node) => own.has(node)))
+      for (const node of written) if (own.has(node) || (!wanted.has(node) && isHadEarly(node))) early.add(node);
   const carried = new Set<Node>();
   const seen = new Set<Node>();
   const stack = [...grads];
@@ -576,11 +621,12 @@ function carriedOver(
     const node = stack.pop()!;
     if (seen.has(node) || given.has(node) || !node.pending) continue;
     seen.add(node);
-    if (own.has(node) && (stored.has(node) || results.has(node))) {
-      carried.add(node);
-      continue;
-    }
-    for (const list of [node.args, node.tables]) for (const arg of list) if (arg.node !== null) stack.push(arg.node);
+    if (early.has(node)) carried.add(node);
+    else stack.push(...argsOf(node));
   }
   return [...carried];
+}
+
+function argsOf({ args, tables }: Node): Node[] {
+  return [...args, ...tables].flatMap(({ node }) => node ?? []);
 }

@@ -167,6 +167,16 @@ export function makePlan(graph: Graph, targets: ReadonlySet<Node>, backend: Back
   };
 }
 
+/** The plan for runs in which the scalars of all these nodes are what they are now: they need not be gathered again. */
+export function withScalarsOf(plan: Plan, nodes: readonly Node[], isFixed: (at: number) => boolean): Plan {
+  const steps = plan.steps.map((step): PlannedStep =>
+    step.scalars.length > 0 && step.scalars.every(([at, slot]) => slot >= 0 && isFixed(at))
+      ? { ...step, data: { ...step.data, scalars: scalarsOf(step, nodes) }, scalars: [] }
+      : step,
+  );
+  return { ...plan, steps };
+}
+
 /** What a run needs of the world around: device copies of host values, tags for faults, and who owns memory. */
 export interface PlanHost {
   toDevice(node: Node): DeviceBuffer;
@@ -225,10 +235,7 @@ export function runPlan(plan: Plan, graph: Graph, backend: Backend, host: PlanHo
   };
   const calls: Call[] = plan.steps.map((step) => ({
     program: step.program,
-    data:
-      step.scalars.length === 0
-        ? step.data
-        : { ...step.data, scalars: step.scalars.map(([at, slot]) => scalarOf(nodes[at]!, slot)) },
+    data: step.scalars.length === 0 ? step.data : { ...step.data, scalars: scalarsOf(step, nodes) },
     buffers: step.buffers.map(bufferAt),
     tag: step.usesStatus ? host.tagFor(step.checks.map((at) => nodes[at]!)) : 0,
   }));
@@ -278,6 +285,12 @@ function runStreamed(
     }
   }
   backend.run(calls.slice(done));
+}
+
+function scalarsOf({ scalars }: PlannedStep, nodes: readonly Node[]): number[] {
+  const values = new Array<number>(scalars.length);
+  for (let i = 0; i < values.length; i++) values[i] = scalarOf(nodes[scalars[i]![0]]!, scalars[i]![1]);
+  return values;
 }
 
 function scalarOf(node: Node, slot: number): number {

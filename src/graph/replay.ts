@@ -3,7 +3,7 @@
 import type { Backend } from "../backend/backend.ts";
 import { AutogradError } from "../errors.ts";
 import { LEAF, Node } from "./node.ts";
-import { makePlan, type Graph, type Plan } from "./plan.ts";
+import { makePlan, withScalarsOf, type Graph, type Plan } from "./plan.ts";
 import { runAgain } from "./runtime.ts";
 import { standIn } from "./trace.ts";
 
@@ -48,10 +48,13 @@ export function programOf(targets: readonly Node[], given: ReadonlySet<Node>): G
   return { nodes: [...pending, ...leaves], pending: pending.length };
 }
 
-/** The nodes among the pending ones of a graph whose values the device's scheduler would write out. */
-export function storedNodes(graph: Graph, targets: ReadonlySet<Node>, backend: Backend): Set<Node> {
-  const plan = makePlan(graph, targets, backend);
-  return new Set([...plan.places.keys()].filter((at) => at < graph.pending).map((at) => graph.nodes[at]!));
+/** What each kernel of the device's schedule writes, in the order in which they run: pending nodes of the graph. */
+export function kernelResults(graph: Graph, targets: ReadonlySet<Node>, backend: Backend): Node[][] {
+  return makePlan(graph, targets, backend).steps.map(({ program, buffers }) =>
+    buffers
+      .filter((at, i) => at < graph.pending && program.structure.buffers[i]!.mode !== "read")
+      .map((at) => graph.nodes[at]!),
+  );
 }
 
 /** A recorded program, cut loose from the nodes that it was recorded as. */
@@ -72,11 +75,16 @@ export class Program {
   constructor(targets: readonly Node[], given: ReadonlySet<Node>, backend: Backend, isRandom: (node: Node) => boolean) {
     const graph = programOf(targets, given);
     this.#pending = graph.pending;
-    this.#plan = makePlan(graph, new Set(targets), backend);
     const position = new Map(graph.nodes.map((node, i) => [node, i] as const));
     this.#targets = targets.map((node) => position.get(node)!);
     this.#nodes = graph.nodes.map((node, i) => (i < graph.pending ? stub(node, node.scalars) : node));
     this.#random = graph.nodes.flatMap((node, i) => (i < graph.pending && isRandom(node) ? [i] : []));
+    const random = new Set(this.#random);
+    this.#plan = withScalarsOf(
+      makePlan(graph, new Set(targets), backend),
+      graph.nodes,
+      (at) => at < graph.pending && !random.has(at),
+    );
     graph.nodes.forEach((node, i) => {
       if (i >= graph.pending && given.has(node)) this.#given.push([i, node]);
     });

@@ -343,6 +343,7 @@ function realizeTogether(
   // Of what is asked for together, values that are there already stay.
   const pinned = new Set([...graph.nodes.slice(graph.pending), ...targets.filter((t) => !t.pending)]);
   try {
+    checkFeasible(plan, graph);
     runInRoom(state, plan, graph, set, pinned);
   } catch (error) {
     if (!(error instanceof OutOfMemoryError)) throw error;
@@ -379,6 +380,9 @@ function collectSound(state: DeviceState, targets: readonly Node[]): Graph {
   return again;
 }
 
+/** Plans of which it is known that their device can run them. */
+const checked = new WeakSet<Plan>();
+
 /**
  * Runs a plan over a graph that was put together from another of the same structure. What it reads is computed first; its targets are written out
  * for good.
@@ -392,6 +396,10 @@ export function runAgain(plan: Plan, graph: Graph, targets: ReadonlySet<Node>): 
   const gone = read.find(isShort);
   if (gone !== undefined) throw faultOf(gone)!;
   for (const node of targets) node.settled = true;
+  if (!checked.has(plan)) {
+    checkFeasible(plan, graph);
+    checked.add(plan);
+  }
   runInRoom(state, plan, graph, targets, new Set(read));
   realisations.count++;
   for (const node of targets) {
@@ -493,8 +501,6 @@ function runInRoom(
 ): void {
   const { residency } = state;
   const { backend } = graph.nodes[0]!;
-  checkSizes(plan, graph, backend);
-  checkWork(graph, backend);
   const streams = streamsOf(plan, graph, backend);
   const need = bytesOf(plan, graph, backend, streams);
   // Caches that are computed from what is about to be freed give way before: afterwards they would have to be kept.
@@ -514,6 +520,13 @@ function runInRoom(
       if (i === attempts.length - 1) throw error;
     }
   }
+}
+
+/** Refuses what the device could never run. It depends on sizes alone: the same is so of all graphs of a plan. */
+function checkFeasible(plan: Plan, graph: Graph): void {
+  const { backend } = graph.nodes[0]!;
+  checkSizes(plan, graph, backend);
+  checkWork(graph, backend);
 }
 
 /** Refuses what no device memory could ever hold, before anything is given up for it. */

@@ -119,6 +119,42 @@ export const compiling = suite("compile", {
     expectClose(await losses(true), await losses(false), { rtol: 1e-4, atol: 1e-6 });
   },
 
+  "a loss may be scaled, or have a hook, before the way back": async () => {
+    const scaled: ((loss: Tensor) => Tensor)[] = [
+      (loss) => loss,
+      (loss) => loss,
+      (loss) => loss.mul(3),
+      (loss) => loss.div(4),
+      (loss) => loss,
+      (loss) => {
+        loss.registerHook((g) => g.mul(0.5));
+        return loss;
+      },
+    ];
+    const plain = (x: Tensor): Tensor =>
+      F.gelu(F.layerNorm(x, [4]))
+        .amax(1)
+        .square()
+        .sum();
+    const compiled = tg.compile(plain);
+    const start = tg.randn(3, 4);
+    for (const scale of scaled) {
+      const gradients: Tensor[] = [];
+      for (const f of [plain, compiled]) {
+        const x = start.clone().requiresGrad_();
+        scale(f(x)).backward();
+        gradients.push(x.grad!);
+      }
+      const [want, got] = await valuesOf(...gradients);
+      expectClose(got, want, { rtol: 1e-5, atol: 1e-6 });
+    }
+    // Recorded again once, when the first gradient came that is not one.
+    expectEqual(compiled.stats, { recorded: 2, replayed: 4, eager: 0, reason: null });
+    const x = start.clone().requiresGrad_();
+    const [twice] = tg.autograd.grad([compiled(x)], [x], { gradOutputs: [tg.tensor(2)] });
+    expectClose(await valuesOf(twice!), await valuesOf(tg.autograd.grad([plain(x)], [x])[0]!.mul(2)));
+  },
+
   "of a module, training and its tensors are looked at": async () => {
     const model = new nn.Sequential(new nn.Linear(4, 4), new nn.Dropout(0.5));
     const f = tg.compile(model);

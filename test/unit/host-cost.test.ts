@@ -25,3 +25,26 @@ test("a transformer's training step, once warm, makes no buffers, bind groups or
   expect([made("buffers"), made("bindGroups"), made("pipelines")]).toEqual([0, 0, 0]);
   trainer.close();
 });
+
+test.each(MODELS.map(({ id }) => id))(
+  "%s: a compiled training step runs as many kernels as one that is recorded",
+  async (id) => {
+    const { gpu, counts } = nullGpu();
+    await tg.init({ device: "webgpu", gpu });
+    const model = MODELS.find((m) => m.id === id)!;
+    const dispatches: number[] = [];
+    for (const compiled of [false, true]) {
+      const trainer = startTapegrad(tg, model, startOf(model), compiled);
+      const batch = model.makeBatch(1);
+      for (let i = 0; i < 6; i++) {
+        const before = counts.dispatches;
+        await trainer.step(batch);
+        await trainer.loss();
+        if (i === 5) dispatches.push(counts.dispatches - before);
+      }
+      trainer.close();
+    }
+    expect(dispatches[0]).toBeGreaterThan(0);
+    expect(dispatches[1]).toBe(dispatches[0]);
+  },
+);
