@@ -29,6 +29,8 @@ export {
 } from "./init.ts";
 export { scope, type ScopeGuard } from "./scope.ts";
 export { memoryTimeline, type MemoryTimeline } from "./timeline.ts";
+export { profile, type Profile, type ProfiledDevice, type ProfileOptions, type ProfileRow } from "./profile.ts";
+export type { Ceiling } from "./backend/backend.ts";
 export type { Timeline, TimelineBuffer, TimelineStep, TimelineValue } from "./graph/timeline.ts";
 export type { Phase } from "./graph/phases.ts";
 export { isDebugModeEnabled, setDebugMode } from "./graph/site.ts";

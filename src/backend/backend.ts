@@ -55,6 +55,14 @@ export interface BackendMemory {
   readonly peakBytes: number;
 }
 
+/** The most that a device was measured to do. */
+export interface Ceiling {
+  /** Bytes a second of a copy in device memory, read and written ones together. */
+  readonly bandwidth: number;
+  /** Operations a second of float32 multiply-adds in registers (each is two), on all threads. */
+  readonly flops: number;
+}
+
 /** What memory is for, in errors; written out only when there is one. */
 export type Label = string | (() => string);
 
@@ -145,6 +153,13 @@ export interface Backend {
    * fastest are known; it never rejects.
    */
   listenForChoices?(): (measures: boolean) => Promise<void>;
+  /**
+   * From here on tells how long each call takes that is given to `run`, milliseconds on the device, once that is known. The function given back ends that; it resolves
+   * when all that can be told was told, and never rejects. Null where the device has no clock.
+   */
+  timeCalls?(hear: (call: Call, ms: number) => void): (() => Promise<void>) | null;
+  /** Measures, for some milliseconds, the most that the device can do; null if it cannot be had. */
+  measureCeiling?(): Promise<Ceiling | null>;
   /** Resolves with the error when the device goes away without `destroy()` having been called, on devices that can. */
   readonly lost?: Promise<DeviceLostError>;
   /** Why the value of a buffer (or of some of its elements) is not there, as far as it is known by now, on devices that find out late. */

@@ -187,6 +187,7 @@ export interface PlanHost {
 
 /** Calls of a plan that are about to run. */
 export interface PlannedRun {
+  readonly backend: Backend;
   readonly calls: readonly Call[];
   /** The node that each buffer of each call stands for. */
   readonly nodesOf: readonly (readonly Node[])[];
@@ -240,6 +241,7 @@ export function runPlan(plan: Plan, graph: Graph, backend: Backend, host: PlanHo
     tag: step.usesStatus ? host.tagFor(step.checks.map((at) => nodes[at]!)) : 0,
   }));
   const told = observer?.({
+    backend,
     calls,
     nodesOf: plan.steps.map((step) => step.buffers.map((at) => nodes[at]!)),
     targets: plan.targets.map((at) => ({ node: nodes[at]!, buffer: bufferAt(at) })),

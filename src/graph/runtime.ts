@@ -262,7 +262,19 @@ function transfersFor(targets: readonly Node[]): Node[] {
   return result;
 }
 
-function arrive(node: Node, data: HostArray): void {
+type TransferListener = (node: Node, from: Node, ms: number) => void;
+
+let transferListener: TransferListener | null = null;
+
+/** Sets who hears of values that came from another device, and how long they were waited for (null: nobody); gives who did before. */
+export function observeTransfers(next: TransferListener | null): TransferListener | null {
+  const before = transferListener;
+  transferListener = next;
+  return before;
+}
+
+function arrive(node: Node, data: HostArray, askedAt: number): void {
+  transferListener?.(node, node.transferFrom!, performance.now() - askedAt);
   node.host = data;
   node.transferFrom!.uses--;
   node.transferFrom = null;
@@ -321,7 +333,8 @@ function realizeTogether(
       throw new DeviceError(
         `a value is still on the ${from.backend.type} device and cannot be had without waiting: read it with await, for example await t.data()`,
       );
-    arrive(transfer, readNodesSync([{ node: from, offset: 0, count: from.numel }])[0]!);
+    const askedAt = performance.now();
+    arrive(transfer, readNodesSync([{ node: from, offset: 0, count: from.numel }])[0]!, askedAt);
   }
   const asked = wanted.filter((t) => t.pending);
   const graph = collectSound(state, asked);
@@ -667,8 +680,9 @@ async function readBehind(transfers: readonly Node[], ranges: readonly NodeRange
     await Promise.all(
       transfers.map(async (transfer) => {
         const from = transfer.transferFrom!;
+        const askedAt = performance.now();
         const [data] = await readNodes([{ node: from, offset: 0, count: from.numel }]);
-        if (transfer.transferFrom !== null) arrive(transfer, data!);
+        if (transfer.transferFrom !== null) arrive(transfer, data!, askedAt);
       }),
     );
     return await startReads(ranges);

@@ -6,6 +6,7 @@ import { figuresOf, ownerOf, type LiveValue, type ValueOwner } from "./figures.t
 import { operationOf, type Node } from "./node.ts";
 import { listenForPhases, type Phase } from "./phases.ts";
 import { observeRuns, type PlannedRun } from "./plan.ts";
+import { replaceMethods } from "./watch.ts";
 
 /** Something that a device was given to do. */
 export interface TimelineStep {
@@ -165,15 +166,7 @@ export class TimelineRecorder {
       readSync === undefined
         ? { read: (requests) => this.#reads(requests, read) }
         : { readSync: (requests) => this.#reads(requests, readSync) };
-    const methods = { ...working, ...reading };
-    for (const name of Object.keys(methods)) {
-      const own = Object.getOwnPropertyDescriptor(backend, name);
-      this.#undo.push(() => {
-        if (own === undefined) Reflect.deleteProperty(backend, name);
-        else Object.defineProperty(backend, name, own);
-      });
-    }
-    Object.assign(backend, methods);
+    this.#undo.push(replaceMethods(backend, { ...working, ...reading }));
   }
 
   #reads<R>(requests: readonly ReadRequest[], read: (requests: readonly ReadRequest[]) => R): R {

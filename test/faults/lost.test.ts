@@ -133,6 +133,55 @@ describe("a lost device", () => {
   });
 });
 
+describe("a profile of a device that is lost", () => {
+  const ways: Record<string, (device: GPUDevice) => unknown> = {
+    "before it is read": (device) => {
+      const x = tg.rand(3000).exp().retain();
+      device.destroy();
+      return x.data();
+    },
+    "while it is read": (device) => {
+      const reading = tg.rand(2000).cos().data();
+      device.destroy();
+      return reading;
+    },
+    "by tg.destroy()": () => {
+      const reading = tg.rand(2000).cos().data();
+      tg.destroy();
+      return reading;
+    },
+    "with nothing read": async (device) => {
+      void tg.rand(3000).exp().retain();
+      await tg.synchronize();
+      void tg.rand(3000).sin().retain();
+      device.destroy();
+      await device.lost;
+    },
+  };
+  for (const [how, fn] of Object.entries(ways))
+    it(`rejects, and the next one is as ever: ${how}`, async () => {
+      const device = await open();
+      await expect(tg.profile(() => fn(device))).rejects.toThrow(tg.DeviceLostError);
+      device.destroy();
+      const next = await open();
+      const profile = await tg.profile(() => tg.arange(3).mul(2).data());
+      expect([...profile.result]).toEqual([0, 2, 4]);
+      expect(profile.rows.some((row) => row.kind === "kernel" && row.time !== null)).toBe(true);
+      next.destroy();
+    });
+
+  it("has a result if that does not depend on it", async () => {
+    await open();
+    const profile = await tg.profile(async () => {
+      await tg.rand(100).exp().data();
+      tg.destroy();
+      return 3;
+    });
+    expect(profile).toMatchObject({ result: 3, device: "webgpu", ceiling: null });
+    expect(profile.rows.length).toBeGreaterThan(0);
+  });
+});
+
 describe("init", () => {
   it("called again with the same options keeps to the device", async () => {
     const [a, b] = await Promise.all([tg.init({ device: "webgpu" }), tg.init({ device: "webgpu" })]);

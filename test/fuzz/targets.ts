@@ -112,6 +112,7 @@ const LEFT_OUT: Readonly<Record<string, readonly string[]>> = {
     "scope",
     "memorySnapshot",
     "memoryTimeline",
+    "profile",
     "setDebugMode",
     "isDebugModeEnabled",
     "onDeviceLost",

@@ -20,6 +20,7 @@ import { memory } from "./memory.ts";
 import { models } from "./models.ts";
 import { modes } from "./modes.ts";
 import { numbers } from "./numbers.ts";
+import { profiling } from "./profile.ts";
 import { snapshots } from "./snapshot.ts";
 import { values } from "./values.ts";
 
@@ -47,5 +48,6 @@ export const suites: readonly PortableSuite[] = [
   drawing,
   comparing,
   compiling,
+  profiling,
   ...models,
 ];

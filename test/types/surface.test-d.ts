@@ -74,3 +74,13 @@ describe("modes", () => {
     expectTypeOf(tg.noGrad()).toExtend<Disposable>();
   });
 });
+
+describe("profiles", () => {
+  it("have what their function gives, waited for", () => {
+    expectTypeOf(tg.profile(() => 5)).toEqualTypeOf<Promise<tg.Profile<number>>>();
+    expectTypeOf(tg.profile(async () => "a")).toEqualTypeOf<Promise<tg.Profile<string>>>();
+    expectTypeOf<tg.ProfileRow["time"]>().toEqualTypeOf<number | null>();
+    // @ts-expect-error no such option
+    void tg.profile(() => 1, { byShape: true });
+  });
+});

@@ -8,17 +8,20 @@ import type {
   BackendLimits,
   BackendMemory,
   Call,
+  Ceiling,
   DeviceBuffer,
   Label,
   Program,
   ReadRequest,
   ReadResult,
 } from "../backend.ts";
+import { ceilingOfJavaScript } from "./ceiling.ts";
 import { interpret, type Interpreted } from "./interpret.ts";
 import { PlainMemory, WasmHeap, type CpuBuffer, type CpuMemory } from "./memory.ts";
 import { runRoutine } from "./routines.ts";
 import { STATUS_ADDRESS } from "./wasm/body.ts";
 import { MAX_THREADS, ThreadPool, availableThreads, canShareMemory } from "./threads.ts";
+import { ceilingOfWasm } from "./wasm/ceiling.ts";
 import { detectWasm } from "./wasm/detect.ts";
 import { WasmEngine, type FusedKernel } from "./wasm/engine.ts";
 
@@ -97,6 +100,8 @@ export class CpuBackend implements Backend {
   #peakBytes = 0;
   #within = Infinity;
   #destroyed = false;
+  /** Hears how long calls take. */
+  #clock: ((call: Call, ms: number) => void) | null = null;
 
   constructor(options: CpuOptions = {}) {
     const found = options.wasm === false ? null : detectWasm();
@@ -224,13 +229,37 @@ export class CpuBackend implements Backend {
   }
 
   run(calls: readonly Call[]): void {
+    const clock = this.#clock;
     for (const call of calls) {
-      const program = call.program as CpuProgram;
-      const buffers = call.buffers as readonly CpuBuffer[];
-      const { wasm } = program;
-      if (wasm !== null) this.#engine!.runFused(wasm, call.data as FusedData, buffers, call.tag);
-      else if (!this.#runRoutine(program.structure, call, buffers)) this.#runInJavaScript(program, call, buffers);
+      if (clock === null) this.#run(call);
+      else {
+        const start = performance.now();
+        this.#run(call);
+        clock(call, performance.now() - start);
+      }
     }
+  }
+
+  #run(call: Call): void {
+    const program = call.program as CpuProgram;
+    const buffers = call.buffers as readonly CpuBuffer[];
+    const { wasm } = program;
+    if (wasm !== null) this.#engine!.runFused(wasm, call.data as FusedData, buffers, call.tag);
+    else if (!this.#runRoutine(program.structure, call, buffers)) this.#runInJavaScript(program, call, buffers);
+  }
+
+  timeCalls(hear: (call: Call, ms: number) => void): () => Promise<void> {
+    this.#clock = hear;
+    return () => {
+      this.#clock = null;
+      return Promise.resolve();
+    };
+  }
+
+  measureCeiling(): Promise<Ceiling | null> {
+    if (this.#engine === null) return Promise.resolve(ceilingOfJavaScript());
+    const { heap, pool, features } = this.#engine;
+    return ceilingOfWasm(heap, pool, features);
   }
 
   #runRoutine(structure: KernelStructure, call: Call, buffers: readonly CpuBuffer[]): boolean {

@@ -8,6 +8,7 @@ import type {
   BackendLimits,
   BackendMemory,
   Call,
+  Ceiling,
   DeviceBuffer,
   Label,
   Program,
@@ -16,7 +17,9 @@ import type {
 } from "../backend.ts";
 import { AttentionProgram, fitsAttention } from "./attention.ts";
 import { WorkBudget } from "./budget.ts";
+import { measureCeiling } from "./ceiling.ts";
 import { Choices } from "./choices.ts";
+import { CallClock } from "./clock.ts";
 import { ConvProgram } from "./conv.ts";
 import { CopyProgram } from "./copy.ts";
 import { describeKernel } from "./describe.ts";
@@ -119,6 +122,8 @@ export class WebGpuBackend implements Backend {
   /** Segments of which it is not known yet whether there is memory behind them. */
   readonly #asked = new Set<number>();
   readonly #onError: (event: GPUUncapturedErrorEvent) => void;
+  /** Makes calls tell how long they take; null while nobody wants to know. */
+  #timed: ((call: PreparedCall, of: Call) => PreparedCall) | null = null;
   #destroyed = false;
 
   /** @internal Use `createWebGpuBackend`. */
@@ -225,6 +230,34 @@ export class WebGpuBackend implements Backend {
   /** Notes calls that could be run in several ways, to measure them when it is asked to. */
   listenForChoices(): (measures: boolean) => Promise<void> {
     return this.#tuner?.listen() ?? (() => Promise.resolve());
+  }
+
+  /** Tells how long calls take, if the device has timestamps. */
+  timeCalls(hear: (call: Call, ms: number) => void): (() => Promise<void>) | null {
+    if (!this.#device.features.has("timestamp-query")) return null;
+    const clock = new CallClock(this.#device, this.#recorder);
+    this.#timed = (call, of) => ({
+      pipelines: call.pipelines,
+      record: (recorder, scratch) =>
+        clock.time(
+          () => call.record(recorder, scratch),
+          (ms) => hear(of, ms),
+        ),
+    });
+    return () => {
+      this.#timed = null;
+      return clock.finish();
+    };
+  }
+
+  /** Measures the most that the device can do. */
+  measureCeiling(): Promise<Ceiling | null> {
+    return measureCeiling({
+      device: this.#device,
+      recorder: this.#recorder,
+      pipelines: this.#pipelines,
+      ...this.#figures,
+    });
   }
 
   supports(dtype: DType): boolean {
@@ -342,10 +375,12 @@ export class WebGpuBackend implements Backend {
     // Memory that calls give back may be destroyed to make room for that of others, but only behind them.
     const doomed: Segment[] = [];
     this.#doomed = doomed;
+    const timed = this.#timed;
     try {
       const ready = prepared.map((call, i): ReadyCall => {
         const { structure } = calls[i]!.program;
-        return { call, scratch: call.scratch === false ? [] : this.#scratchOf(call, structure) };
+        const scratch = call.scratch === false ? [] : this.#scratchOf(call, structure);
+        return { call: timed === null ? call : timed(call, calls[i]!), scratch };
       });
       const describe = (segment: Segment): string | null => {
         const uses = (slab: Slab): boolean => slab.segments.includes(segment);

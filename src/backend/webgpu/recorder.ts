@@ -23,6 +23,15 @@ export interface Submission {
   readonly work: number;
 }
 
+/** Queries for the start of the first pass and, behind it, for the end of the last. */
+interface Stamps {
+  readonly querySet: GPUQuerySet;
+  readonly first: number;
+  hasBegun: boolean;
+  /** True if the last that was recorded is no pass. */
+  isBehind: boolean;
+}
+
 export class Recorder implements WordWriter {
   readonly #device: GPUDevice;
   readonly #pipelines: Pipelines;
@@ -48,8 +57,7 @@ export class Recorder implements WordWriter {
   #kernels: string[] = [];
   #work = 0;
   /** Where the passes that are begun now write when they start and end. */
-  #stamps: GPUQuerySet | null = null;
-  #isStamped = false;
+  #stamps: Stamps | null = null;
   readonly #groups = new Map<string, GPUBindGroup>();
   readonly #groupsOfMemory = new Map<number, Set<string>>();
   readonly #paramGroups = new Map<string, GPUBindGroup>();
@@ -124,25 +132,37 @@ export class Recorder implements WordWriter {
 
   /** Records a copy between buffers, bytes (multiples of 4). */
   copy(source: GPUBuffer, sourceOffset: number, target: GPUBuffer, targetOffset: number, bytes: number): void {
-    this.#endPass();
+    this.#leavePass();
     this.#open().copyBufferToBuffer(source, sourceOffset, target, targetOffset, bytes);
   }
 
   /** Records that a buffer's bytes become zero. */
   clear(buffer: GPUBuffer): void {
-    this.#endPass();
+    this.#leavePass();
     this.#open().clearBuffer(buffer);
   }
 
   /** Submits what `record` records, by itself; the start of its first pass and the end of its last go to queries 0 and 1 of the set. */
-  stamped(queries: GPUQuerySet, record: () => void): void {
+  stamped(querySet: GPUQuerySet, record: () => void): void {
     this.flush();
-    this.#stamps = queries;
-    this.#isStamped = false;
     try {
-      record();
+      this.stamp(querySet, 0, record);
     } finally {
       this.flush();
+    }
+  }
+
+  /** Puts what `record` records into passes of its own; when it starts and ends goes to query `first` of the set and the one behind. */
+  stamp(querySet: GPUQuerySet, first: number, record: () => void): void {
+    this.#endPass();
+    const stamps: Stamps = { querySet, first, hasBegun: false, isBehind: false };
+    this.#stamps = stamps;
+    try {
+      record();
+      // The end of a copy is that of an empty pass behind it.
+      if (stamps.isBehind) this.#computePass();
+    } finally {
+      this.#endPass();
       this.#stamps = null;
     }
   }
@@ -192,14 +212,22 @@ export class Recorder implements WordWriter {
   }
 
   #passDescriptor(): GPUComputePassDescriptor | undefined {
-    const querySet = this.#stamps;
-    if (querySet === null) return undefined;
-    const isFirst = !this.#isStamped;
-    this.#isStamped = true;
-    const timestampWrites = isFirst
-      ? { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 }
-      : { querySet, endOfPassWriteIndex: 1 };
-    return { timestampWrites };
+    const stamps = this.#stamps;
+    if (stamps === null) return undefined;
+    const { querySet, first, hasBegun } = stamps;
+    stamps.hasBegun = true;
+    stamps.isBehind = false;
+    const end = { querySet, endOfPassWriteIndex: first + 1 };
+    return { timestampWrites: hasBegun ? end : { ...end, beginningOfPassWriteIndex: first } };
+  }
+
+  /** Ends the pass for a copy. Its start is that of an empty pass before it, if it is the first that is timed. */
+  #leavePass(): void {
+    if (this.#stamps !== null) {
+      if (!this.#stamps.hasBegun) this.#computePass();
+      this.#stamps.isBehind = true;
+    }
+    this.#endPass();
   }
 
   #endPass(): void {

@@ -160,7 +160,7 @@ interface Trial {
 }
 
 /** Memory for measuring, apart from the pool, so that what is there to stay is not disturbed. */
-class TrialMemory {
+export class TrialMemory {
   readonly #device: GPUDevice;
   readonly #recorder: Recorder;
   readonly #segments: Segment[] = [];
