@@ -1,19 +1,11 @@
 /** Convolution as an implicit matrix product: columns of the input are found while tiles are loaded. */
 
 import { convPhases, unpackConv, type Conv, type ConvSide } from "../../graph/convolution.ts";
-import {
-  fusedKey,
-  type BufferSlot,
-  type FusedData,
-  type FusedStructure,
-  type KernelData,
-  type RoutineData,
-  type RoutineStructure,
-} from "../../graph/kernel.ts";
+import type { BufferSlot, KernelData, RoutineData, RoutineStructure } from "../../graph/kernel.ts";
 import { loadElement, storeElement } from "./express.ts";
 import { classOf, digest } from "./choices.ts";
 import type { EpilogueCall, EpilogueCode, FusingProgram } from "./epilogue.ts";
-import { FusedProgram, type FusedCall } from "./fused-program.ts";
+import type { FusedCall } from "./fused-program.ts";
 import { finishing, type Tiling } from "./matmul-shader.ts";
 import type { Pipeline } from "./pipelines.ts";
 import type { Slab } from "./pool.ts";
@@ -27,6 +19,7 @@ import {
 } from "./program.ts";
 import { fillFrame, foldGrid, ShaderText, STORED, WORKGROUP, type Shader, type WordWriter } from "./shader.ts";
 import { SHADERS } from "./shaders.generated.ts";
+import { Sums, type Sum } from "./sums.ts";
 
 const LARGE: Tiling = { tm: 128, tn: 128, tk: 8, rm: 8, rn: 8 };
 const MEDIUM: Tiling = { tm: 64, tn: 64, tk: 16, rm: 4, rn: 4 };
@@ -39,6 +32,9 @@ interface Way {
   readonly tiling: Tiling;
   readonly splits: number;
 }
+
+/** Partial sums in scratch memory. */
+const PARTS: BufferSlot = { dtype: "float32", mode: "read" };
 
 /** Up to so many output channels a group, and so long sums, an invocation makes an element alone. */
 const DIRECT_ROWS = 4;
@@ -54,7 +50,7 @@ interface Step {
   readonly pipeline: Pipeline;
   readonly groups: number;
   readonly words: (w: WordWriter) => void;
-  readonly parts: { readonly count: number; readonly sum: FusedCall } | null;
+  readonly parts: { readonly count: number; readonly sum: FusedCall; readonly hasWork: boolean } | null;
 }
 
 /** See `conv` in kernel.ts. */
@@ -63,13 +59,14 @@ export class ConvProgram implements FusingProgram {
   readonly #compiler: Compiler;
   readonly #device: DeviceFigures;
   readonly #rank: number;
-  readonly #sums = new Map<string, FusedProgram>();
+  readonly #sums: Sums;
 
   constructor(structure: RoutineStructure, compiler: Compiler, device: DeviceFigures) {
     this.structure = structure;
     this.#compiler = compiler;
     this.#device = device;
     this.#rank = structure.attrs["rank"] as number;
+    this.#sums = new Sums(compiler, device);
   }
 
   warm(): void {
@@ -77,33 +74,34 @@ export class ConvProgram implements FusingProgram {
   }
 
   prepareWith(data: KernelData, slabs: readonly Slab[], tag: number, work: EpilogueCall): PreparedCall | null {
-    const steps = convPhases(unpackConv((data as RoutineData).ints, this.#rank)).map((c) => this.#step(c, work));
-    if (steps.some(({ parts }) => parts !== null)) return null;
-    const record = (recorder: CallRecorder): void => {
-      for (const { pipeline, groups, words } of steps) {
-        const grid = foldGrid(groups, this.#device.maxGroupsPerDimension);
-        recorder.dispatch(pipeline, bound(pipeline.shader, slabs, null), grid, tag, words);
-      }
-    };
-    return { pipelines: steps.map((s) => s.pipeline), scratch: false, record };
+    const steps = this.#steps(data, work);
+    return steps.every(({ parts }) => parts?.hasWork !== false) ? this.#call(steps, slabs, tag) : null;
   }
 
   prepare(data: KernelData, slabs: readonly Slab[], tag: number): PreparedCall {
-    const steps = convPhases(unpackConv((data as RoutineData).ints, this.#rank)).map((c) => this.#step(c, null));
+    return this.#call(this.#steps(data, null), slabs, tag);
+  }
+
+  #steps(data: KernelData, work: EpilogueCall | null): Step[] {
+    return convPhases(unpackConv((data as RoutineData).ints, this.#rank)).map((c) => this.#step(c, work));
+  }
+
+  #call(steps: readonly Step[], slabs: readonly Slab[], tag: number): PreparedCall {
     const record = (recorder: CallRecorder, scratch: Scratch): void => {
       for (const { pipeline, groups, words, parts } of steps) {
         const grid = foldGrid(groups, this.#device.maxGroupsPerDimension);
         const memory = parts === null ? null : scratch.take(4 * parts.count);
         recorder.dispatch(pipeline, bound(pipeline.shader, slabs, memory), grid, tag, words);
         if (parts === null || memory === null) continue;
-        parts.sum.record(recorder, scratch, [memory, slabs[2]!], tag);
+        parts.sum.record(recorder, scratch, [memory, ...slabs.slice(2)], tag);
         scratch.give(memory);
       }
     };
-    return { pipelines: steps.flatMap((s) => [s.pipeline, ...(s.parts?.sum.pipelines ?? [])]), record };
+    const pipelines = steps.flatMap((s) => [s.pipeline, ...(s.parts?.sum.pipelines ?? [])]);
+    return steps.some((s) => s.parts !== null) ? { pipelines, record } : { pipelines, scratch: false, record };
   }
 
-  /** With `work`, it is of use only where the sums are not cut. */
+  /** With `work`, it is of use unless the sums are cut and their elements come in an order that the work does not follow. */
   #step(c: Conv, work: EpilogueCall | null): Step {
     const m = c.outChannels;
     const n = c.batch * product(c.output);
@@ -134,8 +132,15 @@ export class ConvProgram implements FusingProgram {
     const pipeline = this.#pipeline(`${tiling.tm}x${tiling.tn}${last}`, (key) =>
       renderConv(key, this.structure.buffers, this.#rank, tiling, splits > 1, code),
     );
-    const parts = splits === 1 ? null : { count: total * splits, sum: this.#partsSum(c, splits, total) };
+    const parts = splits === 1 ? null : { count: total * splits, ...this.#sumParts(c, splits, total, work) };
     return { pipeline, groups: tiles * splits, words, parts };
+  }
+
+  #sumParts(c: Conv, splits: number, total: number, work: EpilogueCall | null): { sum: FusedCall; hasWork: boolean } {
+    const terms = partsSum(c, splits, total);
+    const both = work === null ? null : this.#sums.before(terms, [PARTS], work);
+    const { program, data } = both ?? this.#sums.plain(terms, [PARTS], this.structure.buffers[2]!);
+    return { sum: program.choose(data), hasWork: both !== null };
   }
 
   /** By what was measured, or else by rule. */
@@ -178,58 +183,19 @@ export class ConvProgram implements FusingProgram {
     const key = `${this.structure.key}|${variant}`;
     return this.#compiler.pipeline(key, () => render(key));
   }
+}
 
-  /** Sum of partial sums [splits, groups, channels, batch, ...output], written where the output lies. */
-  #partsSum(c: Conv, splits: number, total: number): FusedCall {
-    const dims = [
-      { size: c.groups, out: c.to.group },
-      { size: c.outChannels, out: c.to.channel },
-      { size: c.batch, out: c.to.outer },
-      ...c.output.map((size, d) => ({ size, out: c.to.spatial[d]! })),
-    ];
-    let step = total;
-    const outer = dims.map((d) => ({ ...d, part: (step /= d.size) })).filter((d) => d.size !== 1);
-    const strides = [
-      [...outer.map((d) => d.part), total],
-      [...outer.map((d) => d.out), 0],
-    ];
-    const data: FusedData = {
-      outer: outer.map((d) => d.size),
-      inner: [splits],
-      strides,
-      offsets: [0, c.to.offset],
-      scalars: [],
-    };
-    return this.#sumProgram(strides).choose(data);
-  }
-
-  #sumProgram(strides: readonly (readonly number[])[]): FusedProgram {
-    const content: Omit<FusedStructure, "key"> = {
-      kind: "fused",
-      outerRank: strides[0]!.length - 1,
-      innerRank: 1,
-      instrs: [
-        { op: "load", type: "f", args: [], imm: 0 },
-        { op: "reduce", type: "f", args: [0], imm: "sum" },
-      ],
-      levels: ["full", "row"],
-      buffers: [{ dtype: "float32", mode: "read" }, this.structure.buffers[2]!],
-      accesses: strides.map((s, buffer) => ({
-        buffer,
-        classes: s.map((x) => (x === 0 ? "0" : x === 1 ? "1" : "s")).join(""),
-      })),
-      stores: [{ access: 1, value: 1 }],
-      scalars: [],
-      usesStatus: false,
-    };
-    const key = fusedKey(content);
-    let program = this.#sums.get(key);
-    if (program === undefined) {
-      program = new FusedProgram({ ...content, key }, this.#compiler, this.#device);
-      this.#sums.set(key, program);
-    }
-    return program;
-  }
+/** Sum of partial sums [splits, groups, channels, batch, ...output], written where the output lies. */
+function partsSum(c: Conv, splits: number, total: number): Sum {
+  const loops = [
+    { size: c.groups, out: c.to.group },
+    { size: c.outChannels, out: c.to.channel },
+    { size: c.batch, out: c.to.outer },
+    ...c.output.map((size, d) => ({ size, out: c.to.spatial[d]! })),
+  ];
+  let step = total;
+  const dims = loops.map((d) => ({ ...d, factors: [(step /= d.size)] }));
+  return { dims, count: splits, steps: [total], offsets: [0], out: c.to.offset };
 }
 
 const SIZES = ["input", "kernel", "output"] as const;

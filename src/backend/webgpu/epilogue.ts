@@ -1,6 +1,6 @@
 /**
- * Routines with elementwise work on their results: in the routine's own shader where that makes each element in one go, else
- * behind it, by way of memory.
+ * Routines with elementwise work on their results: in the shader that makes the elements, which is the routine's own or, where sums are cut,
+ * that which adds up the parts; else behind it, by way of memory.
  */
 
 import type {
@@ -74,6 +74,7 @@ export class EpilogueCode implements BufferNames {
 
 /** The work and its numbers, for a call of the routine. */
 export interface EpilogueCall {
+  readonly epilogue: Epilogue;
   readonly code: EpilogueCode;
   readonly data: FusedData;
 }
@@ -81,8 +82,8 @@ export interface EpilogueCall {
 /** A routine that can do work on its result before it writes it. */
 export interface FusingProgram extends DeviceProgram {
   /**
-   * As `prepare`, with the work; `slabs` are those of the routine's inputs, then the work's. Null where elements are not
-   * made in one go.
+   * As `prepare`, with the work; `slabs` are those of the routine's inputs, then the work's. Null where elements are made
+   * in pieces, or in an order that the work does not follow.
    */
   prepareWith(data: KernelData, slabs: readonly Slab[], tag: number, work: EpilogueCall): PreparedCall | null;
 }
@@ -148,7 +149,8 @@ export class EpilogueProgram implements DeviceProgram {
     const plain: RoutineData = { ints, scalars: [] };
     // What is written is bound once only.
     const isApart = sharedPlaces(this.structure, slabs).every((place, slot) => place === slot);
-    const direct = isApart ? this.#routine.prepareWith(plain, slabs, tag, { code: this.#code, data: own }) : null;
+    const work = { epilogue: this.#epilogue, code: this.#code, data: own };
+    const direct = isApart ? this.#routine.prepareWith(plain, slabs, tag, work) : null;
     return direct ?? this.#apart(plain, own, slabs, tag);
   }
 

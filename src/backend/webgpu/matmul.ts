@@ -1,19 +1,9 @@
 /** Matrix products: tiles in shared memory, or a reduction where one side is a vector. */
 
-import type { DType } from "../../dtype.ts";
-import {
-  fusedKey,
-  type BufferSlot,
-  type FusedData,
-  type FusedStructure,
-  type KernelData,
-  type RoutineData,
-  type RoutineStructure,
-} from "../../graph/kernel.ts";
+import type { BufferSlot, KernelData, RoutineData, RoutineStructure } from "../../graph/kernel.ts";
 import { valueType } from "../../graph/builder.ts";
 import { classOf, digest } from "./choices.ts";
 import type { EpilogueCall, EpilogueCode, FusingProgram } from "./epilogue.ts";
-import { FusedProgram, type FusedCall } from "./fused-program.ts";
 import type { Pipeline } from "./pipelines.ts";
 import { describeKernel } from "./describe.ts";
 import { cutLoops, isWhole, type InnerPiece, type LoopAccess, type OuterPiece } from "./pieces.ts";
@@ -21,6 +11,7 @@ import type { Bindable, Slab } from "./pool.ts";
 import { bound, type CallRecorder, type Compiler, type DeviceFigures, type PreparedCall } from "./program.ts";
 import { renderMatmul, type Tiling, type WideSides } from "./matmul-shader.ts";
 import { foldGrid, type WordWriter } from "./shader.ts";
+import { Sums, type Sum } from "./sums.ts";
 import { deviceItemSize } from "./transfer.ts";
 
 const LARGE: Tiling = { tm: 128, tn: 128, tk: 8, rm: 8, rn: 8 };
@@ -101,13 +92,18 @@ export class MatmulProgram implements FusingProgram {
   readonly #rank: number;
   #digest: string | null = null;
   readonly #pipelines = new Map<string, Pipeline>();
-  readonly #reductions = new Map<string, FusedProgram>();
+  readonly #sums: Sums;
+  readonly #factors: readonly BufferSlot[];
+  readonly #out: BufferSlot;
 
   constructor(structure: RoutineStructure, compiler: Compiler, device: DeviceFigures) {
     this.structure = structure;
     this.#compiler = compiler;
     this.#device = device;
     this.#rank = structure.attrs["rank"] as number;
+    this.#sums = new Sums(compiler, device);
+    this.#factors = structure.buffers.slice(0, 2);
+    this.#out = structure.buffers[2]!;
   }
 
   warm(): void {
@@ -117,8 +113,8 @@ export class MatmulProgram implements FusingProgram {
   prepare(data: KernelData, slabs: readonly Slab[], tag: number): PreparedCall {
     const p = parse((data as RoutineData).ints, this.#rank);
     if (p.m === 1 || p.n === 1 || p.k <= 2) {
-      const reduction = this.#asReduction(p);
-      return reduction.program.prepare(reduction.data, slabs, tag);
+      const { program, data: terms } = this.#sums.plain(termsSum(p), this.#factors, this.#out);
+      return program.prepare(terms, slabs, tag);
     }
     const most = this.#device.budget.units / UNITS;
     const way = this.#way(p);
@@ -134,10 +130,13 @@ export class MatmulProgram implements FusingProgram {
 
   prepareWith(data: KernelData, slabs: readonly Slab[], tag: number, work: EpilogueCall): PreparedCall | null {
     const p = parse((data as RoutineData).ints, this.#rank);
-    if (p.m === 1 || p.n === 1 || p.k <= 2) return null;
+    if (p.m === 1 || p.n === 1 || p.k <= 2) {
+      const sum = this.#sums.before(termsSum(p), this.#factors, work);
+      return sum === null ? null : sum.program.prepare(sum.data, slabs, tag);
+    }
     if (!isWhole(slabs, p.batches * p.m * p.n * p.k, this.#device.budget.units / UNITS)) return null;
     const { tiling, splits } = this.#way(p);
-    if (splits > 1) return null;
+    if (splits > 1) return this.#inParts(p, [{ p, memory: slabs, splits }], tag, tiling, work);
     const pipeline = this.#pipelineFor(p, tiling, false, work.code);
     const record = (recorder: CallRecorder): void =>
       this.#dispatch(recorder, pipeline, p, tiling, 1, bound(pipeline.shader, slabs, null), tag, work);
@@ -156,12 +155,13 @@ export class MatmulProgram implements FusingProgram {
     return { pipelines: [pipeline], scratch: false, record };
   }
 
-  /** Products over parts of k, written to scratch memory one after the other, and their sum. */
+  /** Products over parts of k, written to scratch memory one after the other, and their sum; with `work`, what it makes of that. */
   #inParts(
     whole: Product,
     parts: readonly { readonly p: Product; readonly memory: readonly Bindable[]; readonly splits: number }[],
     tag: number,
     tiling: Tiling,
+    work: EpilogueCall | null = null,
   ): PreparedCall {
     const total = whole.batches * whole.m * whole.n;
     const lone = contiguous(whole.sizes, whole.m, whole.n);
@@ -171,16 +171,20 @@ export class MatmulProgram implements FusingProgram {
       done += splits;
       return { ...step, pipeline: this.#pipelineFor(p, tiling, true) };
     });
-    const sum = this.#partsSum(done, whole);
-    const out = parts[0]!.memory[2]!;
+    const products: BufferSlot = { dtype: valueType(this.#out.dtype) === "f" ? "float32" : "int32", mode: "read" };
+    const terms = partsSum(done, whole);
+    const { program, data } =
+      work === null ? this.#sums.plain(terms, [products], this.#out) : this.#sums.before(terms, [products], work)!;
+    const sum = program.choose(data);
+    const others = parts[0]!.memory.slice(2);
     return {
       pipelines: [...new Set([...steps.map((s) => s.pipeline), ...sum.pipelines])],
       record: (recorder, scratch) => {
-        const products = scratch.take(4 * total * done);
+        const partial = scratch.take(4 * total * done);
         for (const { p, memory, splits, pipeline } of steps)
-          this.#dispatch(recorder, pipeline, p, tiling, splits, bound(pipeline.shader, memory, products), tag);
-        sum.record(recorder, scratch, [products, out], tag);
-        scratch.give(products);
+          this.#dispatch(recorder, pipeline, p, tiling, splits, bound(pipeline.shader, memory, partial), tag);
+        sum.record(recorder, scratch, [partial, ...others], tag);
+        scratch.give(partial);
       },
     };
   }
@@ -359,79 +363,27 @@ export class MatmulProgram implements FusingProgram {
     }
     return pipeline;
   }
+}
 
-  /** out[..., i, j] = sum over k of a[..., i, k] * b[..., k, j], as a fused kernel. */
-  #asReduction(p: Product): { program: FusedProgram; data: FusedData } {
-    const dims = p.sizes.map((size, d) => ({ size, a: p.a.batch[d]!, b: p.b.batch[d]!, out: p.out.batch[d]! }));
-    dims.push({ size: p.m, a: p.a.row, b: 0, out: p.out.row }, { size: p.n, a: 0, b: p.b.column, out: p.out.column });
-    const outer = dims.filter((dim) => dim.size !== 1);
-    const strides = [
-      [...outer.map((d) => d.a), p.a.column],
-      [...outer.map((d) => d.b), p.b.row],
-      [...outer.map((d) => d.out), 0],
-    ];
-    const data: FusedData = {
-      outer: outer.map((d) => d.size),
-      inner: [p.k],
-      strides,
-      offsets: [p.a.offset, p.b.offset, 0],
-      scalars: [],
-    };
-    return { program: this.#reduction(this.structure.buffers, strides), data };
-  }
+/** out[..., i, j] = sum over k of a[..., i, k] * b[..., k, j]. */
+function termsSum(p: Product): Sum {
+  const dims = p.sizes.map((size, d) => ({ size, factors: [p.a.batch[d]!, p.b.batch[d]!], out: p.out.batch[d]! }));
+  dims.push({ size: p.m, factors: [p.a.row, 0], out: p.out.row }, { size: p.n, factors: [0, p.b.column], out: 1 });
+  const offsets = [p.a.offset, p.b.offset];
+  return { dims, count: p.k, steps: [p.a.column, p.b.row], offsets, out: p.out.offset };
+}
 
-  /** Sum of `count` partial products, which lie one after the other, to where the product `p` belongs. */
-  #partsSum(count: number, p: Product): FusedCall {
-    const out = this.structure.buffers[2]!;
-    const dtype: DType = valueType(out.dtype) === "f" ? "float32" : "int32";
-    const total = p.batches * p.m * p.n;
-    const lone = contiguous(p.sizes, p.m, p.n);
-    const isLone = p.out.row === lone.row && p.out.batch.every((stride, d) => stride === lone.batch[d]);
-    const outer = isLone ? [total] : [...p.sizes, p.m, p.n];
-    const strides = isLone
-      ? [
-          [1, total],
-          [1, 0],
-        ]
-      : [
-          [...lone.batch, lone.row, lone.column, total],
-          [...p.out.batch, p.out.row, p.out.column, 0],
-        ];
-    const data: FusedData = { outer, inner: [count], strides, offsets: [0, p.out.offset], scalars: [] };
-    return this.#reduction([{ dtype, mode: "read" }, out], strides).choose(data);
-  }
-
-  /** The fused kernel that multiplies all buffers but the last and sums over the one inner dimension into the last. */
-  #reduction(buffers: readonly BufferSlot[], strides: readonly (readonly number[])[]): FusedProgram {
-    const rank = strides[0]!.length;
-    const accesses = strides.map((s, buffer) => ({
-      buffer,
-      classes: s.map((x) => (x === 0 ? "0" : x === 1 ? "1" : "s")).join(""),
-    }));
-    const type = valueType(buffers[0]!.dtype);
-    const last = buffers.length - 1;
-    const instrs: FusedStructure["instrs"][number][] = [];
-    for (let i = 0; i < last; i++) instrs.push({ op: "load", type, args: [], imm: i });
-    if (last === 2) instrs.push({ op: "mul", type, args: [0, 1] });
-    instrs.push({ op: "reduce", type, args: [instrs.length - 1], imm: "sum" });
-    const content: Omit<FusedStructure, "key"> = {
-      kind: "fused",
-      outerRank: rank - 1,
-      innerRank: 1,
-      instrs,
-      levels: instrs.map((i) => (i.op === "reduce" ? "row" : "full")),
-      buffers,
-      accesses,
-      stores: [{ access: last, value: instrs.length - 1 }],
-      scalars: [],
-      usesStatus: false,
-    };
-    const key = fusedKey(content);
-    let program = this.#reductions.get(key);
-    if (program === undefined) {
-      program = new FusedProgram({ ...content, key }, this.#compiler, this.#device);
-      this.#reductions.set(key, program);
-    }
-    return program;
-  }
+/** Sum of `count` partial products, which lie one after the other, to where the product `p` belongs. */
+function partsSum(count: number, p: Product): Sum {
+  const total = p.batches * p.m * p.n;
+  const lone = contiguous(p.sizes, p.m, p.n);
+  const isLone = p.out.row === lone.row && p.out.batch.every((stride, d) => stride === lone.batch[d]);
+  const dims = isLone
+    ? [{ size: total, factors: [1], out: 1 }]
+    : [
+        ...p.sizes.map((size, d) => ({ size, factors: [lone.batch[d]!], out: p.out.batch[d]! })),
+        { size: p.m, factors: [lone.row], out: p.out.row },
+        { size: p.n, factors: [1], out: 1 },
+      ];
+  return { dims, count, steps: [total], offsets: [0], out: p.out.offset };
 }
