@@ -113,6 +113,7 @@ export const halfPrecision = suite("float16", {
     for (const [m, n, k] of [
       [5, 7, 3000],
       [40, 33, 100],
+      [8, 36, 100],
       [1, 9, 3000],
     ] as const) {
       const [a, b] = [range(m * k).map((i) => (i % 3) / 2), range(k * n).map((i) => (i % 5) / 4)];

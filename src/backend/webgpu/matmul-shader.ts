@@ -51,8 +51,8 @@ export function renderMatmul(
   }
   for (const name of ["out", "out_row"]) text.field(name, "u32");
   for (let d = 0; d < rank; d++) text.field(`out_batch${d}`, "u32");
-  text.bind("a_buffer", wide.a ? "vec4<f32>" : stored(a), 0, false);
-  text.bind("b_buffer", wide.b ? "vec4<f32>" : stored(b), 1, false);
+  text.bind("a_buffer", wide.a ? `vec4<${stored(a)}>` : stored(a), 0, false);
+  text.bind("b_buffer", wide.b ? `vec4<${stored(b)}>` : stored(b), 1, false);
   if (parts) text.bind("out_buffer", type, -1, true);
   else if (work !== null) work.declare(text);
   else text.bind("out_buffer", stored(out), 2, true);
@@ -108,7 +108,10 @@ export function renderMatmul(
     lines.push(`        let at = ${side}_at + i32(k) * ${down} + i32(x) * ${across};`);
     if (wide[side]) {
       lines.splice(-1, 1, `        if (x < ${extent}) {`);
-      lines.push(`          value = ${side}_buffer[u32(${side}_at + i32(k) * ${down} + i32(x)) / 4u];`, "        }");
+      lines.push(
+        `          value = vec4<${type}>(${side}_buffer[u32(${side}_at + i32(k) * ${down} + i32(x)) / 4u]);`,
+        "        }",
+      );
       lines.push("      }", `      tile_${side}[kk * ${stride}u + four] = value;`, "    }");
       return;
     }

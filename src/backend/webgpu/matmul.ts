@@ -335,7 +335,8 @@ export class MatmulProgram implements FusingProgram {
 
   /** Whether four neighbours across, of `extent`, can be loaded at once. */
   #isWide(slot: number, side: Operand, extent: number, across: number, down: number): boolean {
-    if (across !== 1 || isAlongK(down, across) || this.structure.buffers[slot]!.dtype !== "float32") return false;
+    const { dtype } = this.structure.buffers[slot]!;
+    if (across !== 1 || isAlongK(down, across) || (dtype !== "float32" && dtype !== "float16")) return false;
     return [extent, side.offset, down, ...side.batch].every((n) => n % 4 === 0);
   }
 
