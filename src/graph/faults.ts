@@ -2,6 +2,7 @@
 
 import { DisposedError, IndexError } from "../errors.ts";
 import { describeNode, newVisit, operationOf, type Node } from "./node.ts";
+import { faultOf } from "./retry.ts";
 import { isDebugModeEnabled, siteInDebugMode } from "./site.ts";
 
 /** Why a value is gone: with the line that took it, in debug mode. */
@@ -31,6 +32,16 @@ export function lostError(target: Node, gone: Node): DisposedError {
   const hint = isDebugModeEnabled() ? "" : " setDebugMode(true) makes this message name the lines where that happened.";
   return new DisposedError(
     `${describeNode(target)}, is gone: ${storyOf(target, gone)}. Call retain() on the tensor before, to keep its value.${hint}`,
+  );
+}
+
+/** The error for a value that there was no memory to write out, and that can no longer be computed. Of state it is that of the device: only `restore` brings it back. */
+export function unwrittenError(node: Node): Error {
+  const fault = faultOf(node)!;
+  if (node.holds > 0) return fault;
+  return new DisposedError(
+    `${describeNode(node)}, is gone: there was no memory to write it out (${fault.message}), and what it is computed from was overwritten since. ` +
+      "Call retain() on the tensor before, to keep its value.",
   );
 }
 

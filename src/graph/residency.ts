@@ -18,7 +18,7 @@ import { GIVEN_UP, lossReason } from "./faults.ts";
 import { figuresOf, type LiveValue } from "./figures.ts";
 import { newVisit, type Arg, type Node } from "./node.ts";
 import { NodeList } from "./node-list.ts";
-import { faultOf } from "./retry.ts";
+import { faultOf, isShort } from "./retry.ts";
 
 /** Memory that caches may fill beyond what the program needed at its highest point. */
 const SLACK = 1.05;
@@ -54,6 +54,7 @@ export interface ResidencyFigures {
 /** The values of one device. */
 export class Residency {
   readonly #backend: Backend;
+  readonly #onSettle: (node: Node) => void;
   /** Copies of host data and values that can be computed again, least recently used first. */
   readonly #caches = new NodeList();
   /** What is told of state, whose nodes are not held here, so that those that nobody can reach go. */
@@ -72,8 +73,10 @@ export class Residency {
   /** On the null device nothing is kept that is not needed: it tells the least memory that a program takes. */
   readonly #isThrifty: boolean;
 
-  constructor(backend: Backend) {
+  /** `onSettle` is told of values that are about to forget what they were computed from. */
+  constructor(backend: Backend, onSettle: (node: Node) => void = () => undefined) {
     this.#backend = backend;
+    this.#onSettle = onSettle;
     this.#arena = new Arena(backend);
     this.#isThrifty = backend.type === "null";
   }
@@ -186,9 +189,10 @@ export class Residency {
       for (const node of this.#caches) {
         if (usedBytes + need <= allowed) break;
         if (pinned.has(node)) continue;
-        if (node.host === null && (node.outlives || !canRecompute(node, inquiry))) {
+        if (node.host === null && !isShort(node) && (node.outlives || !canRecompute(node, inquiry))) {
           // What it was computed from is gone, or soon will be: it is all that is left.
           this.#caches.delete(node);
+          this.#onSettle(node);
           node.settle();
           this.#held.add(node);
           continue;
@@ -239,6 +243,11 @@ export class Residency {
   /** Values that the next read should bring to the host besides what it was asked for. */
   toSpill(): Node[] {
     return [...this.#overdue(new Set(), this.#required * SLACK), ...this.#arena.nodes()].filter(isSound);
+  }
+
+  /** Values that are known not to be there, for lack of memory. */
+  short(): Node[] {
+    return [...this.#caches, ...this.#held].filter(isShort);
   }
 
   /** All values that could move to the host to make room. */

@@ -9,6 +9,8 @@ import type { Residency } from "./residency.ts";
 
 /** Realisations whose recipes are kept until a read tells that their values are there. */
 const KEPT_RUNS = 4;
+/** Values at fault that are kept in mind until they can be tried again. */
+const MOST_FOUND = 1024;
 
 interface Recipe {
   readonly args: readonly Arg[];
@@ -36,6 +38,8 @@ export class Recipes {
   /** Of values that are at fault, as long as there is anybody to ask for them. */
   readonly #short = new WeakMap<Node, Recipe>();
   readonly #residency: Residency;
+  /** Of them, those that were found since they were last asked for. */
+  #found: Node[] = [];
   #number = 0;
 
   constructor(residency: Residency) {
@@ -58,6 +62,7 @@ export class Recipes {
       if (isShort(node)) {
         this.#short.set(node, recipe);
         this.#residency.setAside(node);
+        if (this.#found.length < MOST_FOUND) this.#found.push(node);
       }
     recipes.clear();
   }
@@ -71,6 +76,13 @@ export class Recipes {
   /** The values of the first `count` realisations are known to be there, but for those that are at fault. */
   confirm(count: number): void {
     for (const { number, recipes } of this.#runs) if (number <= count) this.#confirm(recipes);
+  }
+
+  /** Values that turned out not to be there since this was last asked. */
+  takeFound(): Node[] {
+    const found = this.#found;
+    this.#found = [];
+    return found.filter(isShort);
   }
 
   /** What a value can be computed from; null if that was forgotten, or if it never was computed. */

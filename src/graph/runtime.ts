@@ -4,13 +4,13 @@ import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 import type { DType, HostArray } from "../dtype.ts";
 import { DeviceError, DisposedError, OutOfMemoryError } from "../errors.ts";
 import { activeBackends, listenForLoss } from "./devices.ts";
-import { checkFault, GIVEN_UP, goneOf, lostError, OVERWRITTEN, tagFor } from "./faults.ts";
+import { checkFault, GIVEN_UP, goneOf, lostError, OVERWRITTEN, tagFor, unwrittenError } from "./faults.ts";
 import { figuresOf, type LiveValue } from "./figures.ts";
 import { describeNode, lastNodeId, Learned, LEAF, newVisit, Node, Origin } from "./node.ts";
 import { keepTraced, tracedError } from "./trace.ts";
 import { collect, makePlan, runPlan, type Graph, type Plan, type PlanHost } from "./plan.ts";
 import { canRecompute, Residency } from "./residency.ts";
-import { faultOf, isShort, Recipes } from "./retry.ts";
+import { isShort, Recipes } from "./retry.ts";
 import { signature } from "./signature.ts";
 import { streamsOf, type Streams } from "./streams.ts";
 import { numel } from "./view.ts";
@@ -39,6 +39,8 @@ interface DeviceState {
   recorded: Node[];
   /** Values asked to be written out with the next realisation. */
   requested: Node[];
+  /** True if a read found no memory since what is missing was last tried again. */
+  wasShort: boolean;
   /** How many of them had been recorded when something was last realised. */
   fresh: number;
   /** Id of the node that had been recorded last when something was last realised. */
@@ -65,12 +67,14 @@ listenForLoss((backend) => {
 function stateOf(backend: Backend): DeviceState {
   let state = states.get(backend);
   if (state === undefined) {
-    const residency = new Residency(backend);
+    const residency: Residency = new Residency(backend, (node) => recipes.note(node));
+    const recipes = new Recipes(residency);
     state = {
       residency,
       plans: new Map(),
       learned: new Map(),
-      recipes: new Recipes(residency),
+      recipes,
+      wasShort: false,
       recorded: [],
       requested: [],
       fresh: 0,
@@ -181,6 +185,7 @@ export interface Unflushed {
  */
 export function flushRecorded(backend: Backend): Unflushed[] {
   const state = stateOf(backend);
+  retryShort(state);
   const retained = new Set(state.requested.filter((n) => n.holds > 0));
   const open = state.recorded.filter((n) => isOpen(n) && n.fault === null && !retained.has(n));
   state.recorded = [];
@@ -196,6 +201,29 @@ export function flushRecorded(backend: Backend): Unflushed[] {
   }
   return problems;
 }
+
+/**
+ * Tries again, once, what was written out because a tensor may want it, and turned out not to be there for lack of memory: what it is computed from may be
+ * overwritten soon. What takes more memory than all else that is there is left to those who ask for it.
+ */
+function retryShort(state: DeviceState): void {
+  const { residency, recipes } = state;
+  const short = recipes.takeFound();
+  if (state.wasShort) short.push(...residency.short());
+  state.wasShort = false;
+  for (const node of short) {
+    const { backend } = node;
+    if (!node.outlives || node.owners === 0 || retried.has(node)) continue;
+    const bytes = node.buffer?.bytes ?? 0;
+    if (bytes > backend.memory().usedBytes - bytes) continue;
+    retried.add(node);
+    recipes.mend([node]);
+    if (node.pending && canRecompute(node)) tryToRealize([node]);
+  }
+}
+
+/** Values that were tried again. */
+const retried = new WeakSet<Node>();
 
 /** Realises what was recorded on a device, and waits for it. Rejects with the device's error, or with that of a value that there was no memory for. */
 export async function finishRecorded(backend: Backend): Promise<void> {
@@ -389,7 +417,7 @@ function collectSound(state: DeviceState, targets: readonly Node[]): Graph {
   state.recipes.mend(missing);
   const again = collect(targets);
   const gone = again.nodes.slice(again.pending).find(isShort);
-  if (gone !== undefined) throw faultOf(gone)!;
+  if (gone !== undefined) throw unwrittenError(gone);
   return again;
 }
 
@@ -407,7 +435,7 @@ export function runAgain(plan: Plan, graph: Graph, targets: ReadonlySet<Node>): 
   if (missing.length > 0) state.recipes.mend(missing);
   realize(read);
   const gone = read.find(isShort);
-  if (gone !== undefined) throw faultOf(gone)!;
+  if (gone !== undefined) throw unwrittenError(gone);
   for (const node of targets) node.settled = true;
   if (!checked.has(plan)) {
     checkFeasible(plan, graph);
@@ -701,6 +729,7 @@ function startReads(ranges: readonly NodeRange[], again = false): Promise<HostAr
     const requests = positions.map((i) => requestFor(ranges[i]!));
     for (const node of leaving) requests.push(requestFor({ node, offset: 0, count: node.numel }));
     const { count } = recipes;
+    const missing = positions.map((i) => ranges[i]!.node).filter(isShort);
     try {
       const { arrays, fault } = await backend.read(requests);
       recipes.confirm(count);
@@ -709,8 +738,11 @@ function startReads(ranges: readonly NodeRange[], again = false): Promise<HostAr
       positions.forEach((position, i) => (result[position] = remember(ranges[position]!, arrays[i]!)));
     } catch (error) {
       if (again || !(error instanceof OutOfMemoryError)) throw error;
+      stateOf(backend).wasShort = true;
       const wanted = positions.map((i) => ranges[i]!);
       await freeFor(wanted, backend);
+      const gone = missing.find(isShort);
+      if (gone !== undefined) throw unwrittenError(gone);
       try {
         const second = await startReads(wanted, true);
         positions.forEach((position, i) => (result[position] = second[i]!));
