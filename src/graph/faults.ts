@@ -35,10 +35,19 @@ export function lostError(target: Node, gone: Node): DisposedError {
   );
 }
 
-/** The error for a value that there was no memory to write out, and that can no longer be computed. Of state it is that of the device: only `restore` brings it back. */
+/** Values of which somebody was told that there was no memory for them. */
+const told = new WeakSet<Node>();
+
+/**
+ * The error for a value that there was no memory to write out, and that can no longer be computed: the device's own when it is asked for the first time, and
+ * always of state, which `restore` brings back.
+ */
 export function unwrittenError(node: Node): Error {
   const fault = faultOf(node)!;
-  if (node.holds > 0) return fault;
+  if (node.holds > 0 || !told.has(node)) {
+    told.add(node);
+    return fault;
+  }
   return new DisposedError(
     `${describeNode(node)}, is gone: there was no memory to write it out (${fault.message}), and what it is computed from was overwritten since. ` +
       "Call retain() on the tensor before, to keep its value.",

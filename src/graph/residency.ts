@@ -130,7 +130,8 @@ export class Residency {
     const { buffer } = node;
     if (this.#caches.delete(node) || this.#held.delete(node)) this.#cachedBytes -= buffer.bytes;
     else this.#forgetState(node, buffer);
-    if (node.holds > 0 || node.superseded) this.#noteState(node, buffer);
+    // What is not there is held for nobody: see setAside().
+    if (node.holds > 0 || node.superseded || (node.settled && isShort(node))) this.#noteState(node, buffer);
     else this.#enlist(node);
   }
 

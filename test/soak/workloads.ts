@@ -87,7 +87,8 @@ function workload({ model, optimizer, forward, evaluate, penalty }: Parts): Work
 }
 
 class Classifier extends tg.nn.Module {
-  readonly first = new tg.nn.Linear(24, 48);
+  // A bias before the norm would change nothing, so that its gradient would be rounding alone, which Adam makes as large as any other.
+  readonly first = new tg.nn.Linear(24, 48, false);
   readonly norm = new tg.nn.BatchNorm1d(48);
   readonly drop = new tg.nn.Dropout(0.2);
   readonly last = new tg.nn.Linear(48, 4);
