@@ -2,7 +2,7 @@
 
 import type { Backend } from "../backend/backend.ts";
 import { AutogradError } from "../errors.ts";
-import { LEAF, Node } from "./node.ts";
+import { Arg, LEAF, Node } from "./node.ts";
 import { makePlan, withScalarsOf, type Graph, type Plan } from "./plan.ts";
 import { runAgain } from "./runtime.ts";
 import { standIn } from "./trace.ts";
@@ -57,6 +57,21 @@ export function kernelResults(graph: Graph, targets: ReadonlySet<Node>, backend:
   );
 }
 
+/** Bytes of a result from which on it keeps what it is computed from: memory that can be given up at any time need not move to the host. */
+const LARGE_BYTES = 32 * 1024;
+
+/** What a node is computed from, by positions in its program. */
+interface Template {
+  readonly args: readonly Place[];
+  readonly tables: readonly Place[];
+}
+
+/** An argument: the position of its node, or -1. */
+interface Place {
+  readonly at: number;
+  readonly view: Arg["view"];
+}
+
 /** A recorded program, cut loose from the nodes that it was recorded as. */
 export class Program {
   readonly #plan: Plan;
@@ -68,6 +83,8 @@ export class Program {
   /** Positions of nodes whose scalars change from run to run. */
   readonly #random: readonly number[];
   readonly #targets: readonly number[];
+  /** How each node is computed; null if all results are small. */
+  readonly #templates: readonly Template[] | null;
 
   /**
    * `given` are values that each run names; what else is there already is the same for all runs. `isRandom` tells nodes whose scalars each run gives.
@@ -85,6 +102,11 @@ export class Program {
       graph.nodes,
       (at) => at < graph.pending && !random.has(at),
     );
+    const places = (args: readonly Arg[]): Place[] =>
+      args.map(({ node, view }) => ({ at: node === null ? -1 : position.get(node)!, view }));
+    this.#templates = targets.some(({ dtype, numel }) => backend.bytesFor(dtype, numel) >= LARGE_BYTES)
+      ? graph.nodes.slice(0, graph.pending).map(({ args, tables }) => ({ args: places(args), tables: places(tables) }))
+      : null;
     graph.nodes.forEach((node, i) => {
       if (i >= graph.pending && given.has(node)) this.#given.push([i, node]);
     });
@@ -100,10 +122,19 @@ export class Program {
     const nodes = this.#nodes.slice();
     for (const [at, node] of this.#given) nodes[at] = valueOf(node);
     for (const at of this.#random) nodes[at] = stub(nodes[at]!, scalarsOf(nodes[at]!));
-    const results = this.#targets.map((at) => (nodes[at] = stub(nodes[at]!, nodes[at]!.scalars)));
+    if (this.#templates === null) for (const at of this.#targets) nodes[at] = stub(nodes[at]!, nodes[at]!.scalars);
+    else this.#templates.forEach((template, at) => (nodes[at] = record(nodes, nodes[at]!, template)));
+    const results = this.#targets.map((at) => nodes[at]!);
     runAgain(this.#plan, { nodes, pending: this.#pending }, new Set(results));
     return results;
   }
+}
+
+/** A node with what it is computed from. */
+function record(nodes: readonly Node[], like: Node, { args, tables }: Template): Node {
+  const own = ({ at, view }: Place): Arg => new Arg(at < 0 ? null : nodes[at]!, view);
+  const { backend, op, shape, dtype, scalars, scalarTypes } = like;
+  return new Node(backend, op, shape, dtype, args.map(own), scalars, scalarTypes, tables.map(own));
 }
 
 /** A node without what it was computed from. */

@@ -425,8 +425,8 @@ function collectSound(state: DeviceState, targets: readonly Node[]): Graph {
 const checked = new WeakSet<Plan>();
 
 /**
- * Runs a plan over a graph that was put together from another of the same structure. What it reads is computed first; its targets are written out
- * for good.
+ * Runs a plan over a graph that was put together from another of the same structure. What it reads is computed first; its targets are written out:
+ * for good, where the graph does not say what they are computed from.
  */
 export function runAgain(plan: Plan, graph: Graph, targets: ReadonlySet<Node>): void {
   const state = stateOf(graph.nodes[0]!.backend);
@@ -436,7 +436,16 @@ export function runAgain(plan: Plan, graph: Graph, targets: ReadonlySet<Node>): 
   realize(read);
   const gone = read.find(isShort);
   if (gone !== undefined) throw unwrittenError(gone);
-  for (const node of targets) node.settled = true;
+  const depth = read.reduce(
+    (most, node) => (node.settled || node.args.length === 0 ? most : Math.max(most, node.depth)),
+    0,
+  );
+  for (const node of targets) {
+    node.depth = depth + 1;
+    if (node.args.length > 0 && node.depth <= MAX_DEPTH && !isSmall(node)) continue;
+    node.settle();
+    node.settled = true;
+  }
   if (!checked.has(plan)) {
     checkFeasible(plan, graph);
     checked.add(plan);
@@ -445,7 +454,7 @@ export function runAgain(plan: Plan, graph: Graph, targets: ReadonlySet<Node>): 
   realisations.count++;
   for (const node of targets) {
     node.runs = 1;
-    state.residency.tuckAway(node);
+    if (node.settled) state.residency.tuckAway(node);
   }
 }
 
@@ -621,9 +630,8 @@ function afterRun(state: DeviceState, graph: Graph, targets: ReadonlySet<Node>, 
   });
   for (const node of targets) {
     node.depth = depth + 1;
-    const isSmall = node.backend.bytesFor(node.dtype, node.numel) <= SMALL_BYTES;
     node.fault = null;
-    if (!keep.has(node) && (node.carried || isSmall || node.depth > MAX_DEPTH)) {
+    if (!keep.has(node) && (node.carried || isSmall(node) || node.depth > MAX_DEPTH)) {
       recipes.note(node);
       node.settle();
     }
@@ -633,6 +641,11 @@ function afterRun(state: DeviceState, graph: Graph, targets: ReadonlySet<Node>, 
     retireLast(residency, node);
     if (node.settled) residency.tuckAway(node);
   }
+}
+
+/** True for a value that takes less memory than what it is computed from is worth. */
+function isSmall(node: Node): boolean {
+  return node.backend.bytesFor(node.dtype, node.numel) <= SMALL_BYTES;
 }
 
 /**
