@@ -14,6 +14,9 @@ import { buildGradients, installPeers } from "./support/peers.ts";
 /** Exit code of a part that ran, and found that something promised is not kept. */
 const UNMET = 3;
 
+/** jax-js's `jit` recurses over what it traced: a thousand operations are too many for the stack that Node takes by default, and no more than half of what systems but Windows give. */
+const FLAGS = process.platform === "win32" ? [] : ["--stack-size=4000"];
+
 /** Runs one part in this process. */
 async function runPart(command: Command, options: BenchOptions, mode: ThreadMode): Promise<unknown> {
   switch (command) {
@@ -41,7 +44,7 @@ async function runFromRepository(command: "memory" | "cold" | "size", options: B
 /** Runs the bundle once more, in a process of its own. */
 function runSelf(args: readonly string[]): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
-  const child = spawn(process.execPath, [process.argv[1]!, ...args], { stdio: "inherit" });
+  const child = spawn(process.execPath, [...FLAGS, process.argv[1]!, ...args], { stdio: "inherit" });
   child.on("exit", (code) => resolve(code ?? 128));
   return promise;
 }
@@ -67,7 +70,7 @@ async function runAll(commands: readonly Command[], options: BenchOptions, args:
     for (const mode of modesOf(command, options)) {
       const part = join(tmpdir(), `tapegrad-bench-${process.pid}.json`);
       const partArgs = [...withoutValues(args, commands), command, "--threads", mode, "--part", part];
-      const code = await (built === null ? runNode("bench/main.ts", partArgs, environment) : runSelf(partArgs));
+      const code = await (built === null ? runNode("bench/main.ts", partArgs, environment, FLAGS) : runSelf(partArgs));
       if (code === UNMET) failures++;
       else if (code !== 0) {
         console.error(`bench: ${command} (${mode}) ended with code ${code}`);

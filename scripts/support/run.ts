@@ -4,14 +4,15 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { ROOT } from "./environment.ts";
 
-/** Runs a Node program in the project's folder, showing what it prints; gives its exit code (128 and more: a signal). */
+/** Runs a Node program in the project's folder, showing what it prints; gives its exit code (128 and more: a signal). `flags` are Node's own. */
 export function runNode(
   script: string,
   args: readonly string[] = [],
   variables: Readonly<Record<string, string>> = {},
+  flags: readonly string[] = [],
 ): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const child = spawn(process.execPath, [join(ROOT, script), ...args], {
+  const child = spawn(process.execPath, [...flags, join(ROOT, script), ...args], {
     cwd: ROOT,
     env: { ...process.env, ...variables },
     stdio: "inherit",
