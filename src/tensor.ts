@@ -12,16 +12,8 @@ import { formatTensor } from "./format.ts";
 import type { DeviceType } from "./backend/backend.ts";
 import { backendOf, lossOf } from "./graph/devices.ts";
 import { goneOf, lossReason, storyOf } from "./graph/faults.ts";
-import {
-  evict,
-  flushRecorded,
-  leafNode,
-  readNodes,
-  readNodesSync,
-  request,
-  transferNode,
-  type NodeRange,
-} from "./graph/runtime.ts";
+import { evict, flushRecorded, leafNode, readNodes, readNodesSync, request, type NodeRange } from "./graph/runtime.ts";
+import { transferNode } from "./graph/transfers.ts";
 import { contiguousStrides, isContiguous, numel, showShape } from "./graph/view.ts";
 import { setRequiresGrad } from "./methods/core.ts";
 import { StatisticsMethods } from "./methods/statistics.ts";

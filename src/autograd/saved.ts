@@ -1,7 +1,8 @@
 /** Keeping what a later `backward()` needs when a value is read before it. */
 
 import type { Node } from "../graph/node.ts";
-import { needsWaiting, realize } from "../graph/runtime.ts";
+import { realize } from "../graph/runtime.ts";
+import { needsWaiting } from "../graph/transfers.ts";
 import type { Tensor } from "../tensor.ts";
 import type { GradFn } from "./tape.ts";
 

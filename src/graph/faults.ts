@@ -57,35 +57,34 @@ export function unwrittenError(node: Node): Error {
 /** What a value is computed from that is gone; null if it is there or can be computed. */
 export function goneOf(node: Node): Node | null {
   if (node.traced) return null;
-  const seen = new Set<Node>();
-  const stack = [node];
-  while (stack.length > 0) {
-    const next = stack.pop()!;
-    if (seen.has(next) || !next.pending) continue;
-    seen.add(next);
-    if (next.lost !== null || next.settled || (next.op.kind === "leaf" && next.transferFrom === null)) return next;
-    if (next.transferFrom !== null) stack.push(next.transferFrom);
-    for (const arg of next.args) if (arg.node !== null) stack.push(arg.node);
-    for (const arg of next.tables) if (arg.node !== null) stack.push(arg.node);
-  }
-  return null;
+  return findBehind(node, isGone);
+}
+
+function isGone(node: Node): boolean {
+  if (!node.pending) return false;
+  return node.lost !== null || node.settled || (node.op.kind === "leaf" && node.transferFrom === null);
 }
 
 /** True if `target` is one of `sources`, or has still to be computed from one of them. */
 export function dependsOn(target: Node, sources: ReadonlySet<Node>): boolean {
+  return findBehind(target, (node) => sources.has(node)) !== null;
+}
+
+/** The first for which `isFound`, of a value and what it has still to be computed from; null if there is none. */
+function findBehind(target: Node, isFound: (node: Node) => boolean): Node | null {
   const visit = newVisit();
   const stack = [target];
   while (stack.length > 0) {
     const node = stack.pop()!;
     if (node.visit === visit) continue;
     node.visit = visit;
-    if (sources.has(node)) return true;
+    if (isFound(node)) return node;
     if (!node.pending) continue;
     if (node.transferFrom !== null) stack.push(node.transferFrom);
     for (const arg of node.args) if (arg.node !== null) stack.push(arg.node);
     for (const arg of node.tables) if (arg.node !== null) stack.push(arg.node);
   }
-  return false;
+  return null;
 }
 
 // Faults are reported by a number that a kernel writes; these say which operations it stands for.

@@ -50,8 +50,8 @@ export interface Plan {
   readonly targets: readonly number[];
 }
 
-/** Collects what `targets` need that is still pending, and what that reads. */
-export function collect(targets: readonly Node[]): Graph {
+/** Collects what `targets` need that is still pending, and what that reads: what is there, or is `given`. */
+export function collect(targets: readonly Node[], given: ReadonlySet<Node> | null = null): Graph {
   const visit = newVisit();
   const nodes: Node[] = [];
   const leaves: Node[] = [];
@@ -59,10 +59,10 @@ export function collect(targets: readonly Node[]): Graph {
   const see = (node: Node | null): void => {
     if (node === null || node.visit === visit) return;
     node.visit = visit;
-    if (node.pending) stack.push(node);
+    if (node.pending && given?.has(node) !== true) stack.push(node);
     else leaves.push(node);
   };
-  for (const target of targets) if (target.pending) see(target);
+  targets.forEach(see);
   while (stack.length > 0) {
     const node = stack.pop()!;
     nodes.push(node);

@@ -7,7 +7,7 @@ import type { FusedData, KernelData, KernelStructure, RoutineData } from "./kern
 import type { Node } from "./node.ts";
 import { listenForPhases, type Phase } from "./phases.ts";
 import { observeRuns, type PlannedRun } from "./plan.ts";
-import { observeTransfers } from "./runtime.ts";
+import { observeTransfers } from "./transfers.ts";
 import { showShape } from "./view.ts";
 import { replaceMethods } from "./watch.ts";
 

@@ -3,7 +3,7 @@
 import type { Backend } from "../backend/backend.ts";
 import { AutogradError } from "../errors.ts";
 import { Arg, LEAF, Node } from "./node.ts";
-import { makePlan, withScalarsOf, type Graph, type Plan } from "./plan.ts";
+import { collect, makePlan, withScalarsOf, type Graph, type Plan } from "./plan.ts";
 import { runAgain } from "./runtime.ts";
 import { standIn } from "./trace.ts";
 
@@ -26,26 +26,11 @@ export function asIfThere<R>(nodes: readonly Node[], body: () => R): R {
 
 /** What `targets` are computed from, as far as it is not `given` and not there yet. */
 export function programOf(targets: readonly Node[], given: ReadonlySet<Node>): Graph {
-  const seen = new Set<Node>();
-  const pending: Node[] = [];
-  const leaves: Node[] = [];
-  const stack = [...targets];
-  while (stack.length > 0) {
-    const node = stack.pop()!;
-    if (seen.has(node)) continue;
-    seen.add(node);
-    if (given.has(node) || !node.pending) {
-      leaves.push(node);
-      continue;
-    }
+  const graph = collect(targets, given);
+  for (const node of graph.nodes.slice(0, graph.pending))
     if (node.lost !== null || node.settled || node.op === LEAF)
       throw new AutogradError("a value that is gone, or is on another device, cannot be part of a compiled program");
-    pending.push(node);
-    for (const list of [node.args, node.tables]) for (const arg of list) if (arg.node !== null) stack.push(arg.node);
-  }
-  pending.sort((a, b) => a.id - b.id);
-  leaves.sort((a, b) => a.id - b.id);
-  return { nodes: [...pending, ...leaves], pending: pending.length };
+  return graph;
 }
 
 /** What each kernel of the device's schedule writes, in the order in which they run: pending nodes of the graph. */

@@ -4,8 +4,9 @@ import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 import type { DType, HostArray } from "../dtype.ts";
 import { DeviceError, DisposedError, OutOfMemoryError } from "../errors.ts";
 import { activeBackends, listenForLoss } from "./devices.ts";
-import { checkFault, GIVEN_UP, goneOf, lostError, OVERWRITTEN, tagFor, unwrittenError } from "./faults.ts";
+import { checkFault, GIVEN_UP, goneOf, lostError, tagFor, unwrittenError } from "./faults.ts";
 import { figuresOf, type LiveValue } from "./figures.ts";
+import { checkFeasible } from "./feasible.ts";
 import { describeNode, lastNodeId, Learned, LEAF, newVisit, Node, Origin } from "./node.ts";
 import { keepTraced, tracedError } from "./trace.ts";
 import { collect, makePlan, runPlan, type Graph, type Plan, type PlanHost } from "./plan.ts";
@@ -13,7 +14,8 @@ import { canRecompute, Residency } from "./residency.ts";
 import { isShort, Recipes } from "./retry.ts";
 import { signature } from "./signature.ts";
 import { streamsOf, type Streams } from "./streams.ts";
-import { numel } from "./view.ts";
+import { arrive, needsWaiting, transfersFor } from "./transfers.ts";
+import { bytesOfOlder, retireLast, retireOlder } from "./versions.ts";
 
 /** Nodes recorded after which what nothing else reads is realised, as far as it was recorded before the last realisation. */
 const MAX_PENDING = 4000;
@@ -260,63 +262,6 @@ export function leafNode(backend: Backend, data: HostArray, shape: readonly numb
   return node;
 }
 
-/** A node that gets its value from a node on another device, when it is needed. */
-export function transferNode(backend: Backend, from: Node): Node {
-  const node = new Node(backend, LEAF, from.shape, from.dtype, []);
-  node.transferFrom = from;
-  openTransfers++;
-  node.traced = from.traced;
-  from.uses++;
-  return node;
-}
-
-/** Transfers that have not arrived yet, those of lost tensors among them. */
-let openTransfers = 0;
-
-/** Transfers that must arrive before the targets can be computed. */
-function transfersFor(targets: readonly Node[]): Node[] {
-  if (openTransfers === 0) return [];
-  const result: Node[] = [];
-  const seen = new Set<Node>();
-  const stack = targets.filter((t) => t.pending);
-  while (stack.length > 0) {
-    const node = stack.pop()!;
-    if (seen.has(node)) continue;
-    seen.add(node);
-    if (node.transferFrom !== null) result.push(node);
-    for (const arg of node.args) if (arg.node?.pending) stack.push(arg.node);
-    for (const arg of node.tables) if (arg.node?.pending) stack.push(arg.node);
-  }
-  return result;
-}
-
-type TransferListener = (node: Node, from: Node, ms: number) => void;
-
-let transferListener: TransferListener | null = null;
-
-/** Sets who hears of values that came from another device, and how long they were waited for (null: nobody); gives who did before. */
-export function observeTransfers(next: TransferListener | null): TransferListener | null {
-  const before = transferListener;
-  transferListener = next;
-  return before;
-}
-
-function arrive(node: Node, data: HostArray, askedAt: number): void {
-  transferListener?.(node, node.transferFrom!, performance.now() - askedAt);
-  node.host = data;
-  node.transferFrom!.uses--;
-  node.transferFrom = null;
-  openTransfers--;
-}
-
-/** True if a value cannot be had without waiting for another device. */
-export function needsWaiting(targets: readonly Node[]): boolean {
-  return transfersFor(targets).some((t) => {
-    const from = t.transferFrom!;
-    return from.host === null && (from.backend.readSync === undefined || needsWaiting([from]));
-  });
-}
-
 /** Observers of realisations, for tests and tools. */
 export const realisations = { count: 0 };
 
@@ -412,13 +357,23 @@ function realizeTogether(
 /** Collects what targets need. What turned out not to be there, for lack of memory, is to be computed again, or an error that says so. */
 function collectSound(state: DeviceState, targets: readonly Node[]): Graph {
   const graph = collect(targets);
-  const missing = graph.nodes.slice(graph.pending).filter(isShort);
-  if (missing.length === 0) return graph;
-  state.recipes.mend(missing);
+  if (!mendShort(state, graph.nodes.slice(graph.pending))) return graph;
   const again = collect(targets);
-  const gone = again.nodes.slice(again.pending).find(isShort);
-  if (gone !== undefined) throw unwrittenError(gone);
+  refuseShort(again.nodes.slice(again.pending));
   return again;
+}
+
+/** Makes pending again, as far as that is possible, what turned out not to be there for lack of memory; false if all is there. */
+function mendShort({ recipes }: DeviceState, values: readonly Node[]): boolean {
+  const missing = values.filter(isShort);
+  if (missing.length > 0) recipes.mend(missing);
+  return missing.length > 0;
+}
+
+/** Throws the error of a value that is still not there. */
+function refuseShort(values: readonly Node[]): void {
+  const gone = values.find(isShort);
+  if (gone !== undefined) throw unwrittenError(gone);
 }
 
 /** Plans of which it is known that their device can run them. */
@@ -431,11 +386,9 @@ const checked = new WeakSet<Plan>();
 export function runAgain(plan: Plan, graph: Graph, targets: ReadonlySet<Node>): void {
   const state = stateOf(graph.nodes[0]!.backend);
   const read = graph.nodes.slice(graph.pending);
-  const missing = read.filter(isShort);
-  if (missing.length > 0) state.recipes.mend(missing);
+  mendShort(state, read);
   realize(read);
-  const gone = read.find(isShort);
-  if (gone !== undefined) throw unwrittenError(gone);
+  refuseShort(read);
   const depth = read.reduce(
     (most, node) => (node.settled || node.args.length === 0 ? most : Math.max(most, node.depth)),
     0,
@@ -572,39 +525,6 @@ function runInRoom(
   }
 }
 
-/** Refuses what the device could never run. It depends on sizes alone: the same is so of all graphs of a plan. */
-function checkFeasible(plan: Plan, graph: Graph): void {
-  const { backend } = graph.nodes[0]!;
-  checkSizes(plan, graph, backend);
-  checkWork(graph, backend);
-}
-
-/** Refuses what no device memory could ever hold, before anything is given up for it. */
-function checkSizes(plan: Plan, graph: Graph, backend: Backend): void {
-  const { maxBufferBytes } = backend.limits;
-  for (const { bytes, node } of plan.slots)
-    if (bytes > maxBufferBytes)
-      throw tooLarge(graph.nodes[node]!, bytes, `; one tensor can have ${maxBufferBytes} bytes on this device`);
-}
-
-/** Refuses what would take too long to compute piece by piece, although it needs no memory. */
-function checkWork(graph: Graph, { limits }: Backend): void {
-  for (let i = 0; i < graph.pending; i++) {
-    const node = graph.nodes[i]!;
-    const count = node.op.kind === "reduce" ? numel(node.op.fullShape) : node.numel;
-    if (count <= limits.maxElements) continue;
-    const bytes = node.backend.bytesFor(node.dtype, count);
-    const note = `; without memory, piece by piece, this device computes ${limits.maxElements} elements, not ${count}`;
-    throw tooLarge(node, bytes, note);
-  }
-}
-
-function tooLarge(node: Node, asked: number, note: string): OutOfMemoryError {
-  const { usedBytes, pooledBytes } = node.backend.memory();
-  const where = node.backend.type === "cpu" ? "CPU" : "GPU";
-  return new OutOfMemoryError(describeNode(node), where, { asked, live: usedBytes, pooled: pooledBytes }, note);
-}
-
 /** Bytes of device memory that a plan will take beyond what is there. */
 function bytesOf(plan: Plan, graph: Graph, backend: Backend, streams: Streams | null): number {
   const size = (bytes: number): number => backend.allocationBytes(bytes);
@@ -646,49 +566,6 @@ function afterRun(state: DeviceState, graph: Graph, targets: ReadonlySet<Node>, 
 /** True for a value that takes less memory than what it is computed from is worth. */
 function isSmall(node: Node): boolean {
   return node.backend.bytesFor(node.dtype, node.numel) <= SMALL_BYTES;
-}
-
-/**
- * Frees the versions before the last one of what is about to be written anew by an optimiser. What an in-place operation overwrote may still be
- * asked for: it counts as a value that is held.
- */
-function retireOlder(residency: Residency, targets: ReadonlySet<Node>, pinned: ReadonlySet<Node>): void {
-  for (const { previous } of targets) {
-    if (previous === null) continue;
-    for (let older = previous.previous; older !== null; older = older.previous)
-      if (isWanted(older, pinned)) {
-        older.superseded = false;
-        residency.reconsider(older);
-      } else residency.release(older, OVERWRITTEN);
-    previous.previous = null;
-  }
-}
-
-/** Bytes that \`retireOlder\` frees. */
-function bytesOfOlder(targets: ReadonlySet<Node>, pinned: ReadonlySet<Node>): number {
-  let bytes = 0;
-  for (const { previous } of targets)
-    for (let older = previous?.previous ?? null; older !== null; older = older.previous)
-      if (!isWanted(older, pinned)) bytes += older.buffer?.bytes ?? 0;
-  return bytes;
-}
-
-/** True for a version that something else may still ask for. */
-function isWanted(older: Node, pinned: ReadonlySet<Node>): boolean {
-  return !older.stepped || older.owners > 0 || older.holds > 0 || pinned.has(older);
-}
-
-/** Frees the last version, too, if nothing was recorded that could still be computed from it. */
-function retireLast(residency: Residency, node: Node): void {
-  const { previous } = node;
-  if (previous === null) return;
-  if (previous.owners > 0 || previous.holds > 0) {
-    // Another tensor has the same value.
-    previous.superseded = false;
-    residency.reconsider(previous);
-    node.previous = null;
-  } else if (previous.uses === 0) residency.release(previous, OVERWRITTEN);
-  if (previous.buffer === null) node.previous = null;
 }
 
 /** Elements that a read is to bring: a contiguous range of a node's elements. */
@@ -754,8 +631,7 @@ function startReads(ranges: readonly NodeRange[], again = false): Promise<HostAr
       stateOf(backend).wasShort = true;
       const wanted = positions.map((i) => ranges[i]!);
       await freeFor(wanted, backend);
-      const gone = missing.find(isShort);
-      if (gone !== undefined) throw unwrittenError(gone);
+      refuseShort(missing);
       try {
         const second = await startReads(wanted, true);
         positions.forEach((position, i) => (result[position] = second[i]!));

@@ -7,7 +7,8 @@ import type { Builder, Value } from "./builder.ts";
 import { AutogradError } from "../errors.ts";
 import { valueType } from "./builder.ts";
 import { Node, type Arg, type LowerContext, type MapOp, type ReduceOp, type UpdateOp } from "./node.ts";
-import { recordNode, transferNode } from "./runtime.ts";
+import { recordNode } from "./runtime.ts";
+import { transferNode } from "./transfers.ts";
 import { batchRoutine, foldedProduct } from "./vectorize-routine.ts";
 import { contiguousStrides, contiguousView, isContiguous, numel, type View } from "./view.ts";
 
