@@ -44,6 +44,15 @@ function operationsOf(jax: Jax): Operations<JaxArray> {
       const a = nn.relu(x!.ref.mul(1.5).add(0.5)).mul(y!.ref);
       return [np.maximum(np.sqrt(np.abs(a.sub(x!.ref)).add(1)).mul(0.5), y!.ref)];
     },
+    adamw: ([p, g, m, r], { keep, size, beta1, beta2, root, eps }) => {
+      const mean = m!.ref.mul(beta1).add(g!.ref.mul(1 - beta1));
+      const square = np
+        .square(r!.ref)
+        .mul(beta2)
+        .add(np.square(g!.ref).mul(1 - beta2));
+      const denominator = np.sqrt(square.ref).mul(root).add(eps);
+      return [p!.ref.mul(keep).sub(mean.ref.mul(size).div(denominator)), mean, square];
+    },
     softmax: ([x]) => [nn.softmax(x!.ref, -1)],
     layerNorm: ([x, w, b]) => [layerNorm(jax, x!.ref, w!.ref, b!.ref)],
     layerNormBackward: ([x, w, b, g]) =>

@@ -158,6 +158,7 @@ function modelOf({ task, inputs }: Workload): Model | string {
     case "layerNormBackward":
     case "attentionBackward":
     case "embeddingBackward":
+    case "adamw":
       return FORWARD_ONLY;
   }
 }

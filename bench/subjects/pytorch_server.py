@@ -21,6 +21,13 @@ def with_gradients(f, inputs, g):
     return [y.detach(), *torch.autograd.grad(y, leaves, g)]
 
 
+def adamw(p, g, m, r, task):
+    keep, size, beta1, beta2, root, eps = (task[name] for name in ("keep", "size", "beta1", "beta2", "root", "eps"))
+    mean = m * beta1 + g * (1 - beta1)
+    square = r * r * beta2 + g * g * (1 - beta2)
+    return [p * keep - mean * size / (square.sqrt() * root + eps), mean, square]
+
+
 def tiny(x, task):
     for i in range(task["count"]):
         x = x * 0.999 if i % 2 == 0 else x + 0.001
@@ -40,6 +47,7 @@ OPERATIONS = {
     "gelu": lambda x, task: [F.gelu(x, approximate="tanh")],
     "biasAdd": lambda x, b, task: [x + b],
     "chain": lambda x, y, task: [(((x * 1.5 + 0.5).relu() * y - x).abs().add(1).sqrt() * 0.5).maximum(y)],
+    "adamw": adamw,
     "softmax": lambda x, task: [x.softmax(1)],
     "layerNorm": lambda x, w, b, task: [F.layer_norm(x, x.shape[1:], w, b)],
     "layerNormBackward": lambda x, w, b, g, task: with_gradients(

@@ -42,6 +42,14 @@ function operationsOf(tg: typeof Tapegrad): Operations<Tensor> {
     gelu: ([x]) => [tg.F.gelu(x!, { approximate: "tanh" })],
     biasAdd: ([x, b]) => [x!.add(b!)],
     chain: ([x, y]) => [x!.mul(1.5).add(0.5).relu().mul(y!).sub(x!).abs().add(1).sqrt().mul(0.5).maximum(y!)],
+    adamw: ([p, g, m, r], { keep, size, beta1, beta2, root, eps }) => {
+      const mean = m!.mul(beta1).add(g!.mul(1 - beta1));
+      const square = r!
+        .mul(r!)
+        .mul(beta2)
+        .add(g!.mul(g!).mul(1 - beta2));
+      return [p!.mul(keep).sub(mean.mul(size).div(square.sqrt().mul(root).add(eps))), mean, square];
+    },
     softmax: ([x]) => [x!.softmax(1)],
     layerNorm: ([x, w, b]) => [tg.F.layerNorm(x!, [x!.shape[1]!], w, b)],
     layerNormBackward: ([x, w, b, g]) => {

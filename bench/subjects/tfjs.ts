@@ -60,6 +60,12 @@ function operationsOf(tf: Tf): Operations<TfTensor> {
       const a = tf.mul(tf.relu(tf.add(tf.mul(x!, 1.5), 0.5)), y!);
       return [tf.maximum(tf.mul(tf.sqrt(tf.add(tf.abs(tf.sub(a, x!)), 1)), 0.5), y!)];
     },
+    adamw: ([p, g, m, r], { keep, size, beta1, beta2, root, eps }) => {
+      const mean = tf.add(tf.mul(m!, beta1), tf.mul(g!, 1 - beta1));
+      const square = tf.add(tf.mul(tf.square(r!), beta2), tf.mul(tf.square(g!), 1 - beta2));
+      const change = tf.div(tf.mul(mean, size), tf.add(tf.mul(tf.sqrt(square), root), eps));
+      return [tf.sub(tf.mul(p!, keep), change), mean, square];
+    },
     softmax: ([x]) => [tf.softmax(x!)],
     layerNorm: ([x, w, b]) => [layerNorm(tf, x!, w!, b!)],
     layerNormBackward: ([x, w, b, g]) => withGradients((p, q, r) => layerNorm(tf, p, q, r), [x!, w!, b!], g!),

@@ -79,6 +79,7 @@ function resultCount(workload: Workload): number {
     case "attentionBackward":
       return 4;
     case "conv2dBackward":
+    case "adamw":
       return 3;
     default:
       return 1;

@@ -4,6 +4,7 @@ import { attentions } from "./attention.ts";
 import { convolutions } from "./convolution.ts";
 import { elementwises } from "./elementwise.ts";
 import { matmuls } from "./matmul.ts";
+import { optimizerSteps } from "./optimizer.ts";
 import { rowOperations } from "./rows.ts";
 import type { Workload } from "./workload.ts";
 
@@ -11,6 +12,7 @@ export const WORKLOADS: readonly Workload[] = [
   ...matmuls,
   ...convolutions,
   ...elementwises,
+  ...optimizerSteps,
   ...rowOperations,
   ...attentions,
 ];

@@ -17,6 +17,11 @@ export type Task =
   | { readonly op: "biasAdd" }
   /** [x, y] -> ten elementwise operations (see `chain`). */
   | { readonly op: "chain" }
+  /**
+   * [p, g, m, r], where r squared is the average of squares -> [p, m, average of squares] after a step of AdamW: p shrinks by `keep`; `size` has the
+   * correction of m in it; `root` is that of the square root.
+   */
+  | ({ readonly op: "adamw" } & Readonly<Record<"keep" | "size" | "beta1" | "beta2" | "root" | "eps", number>>)
   | { readonly op: "softmax" }
   /** [x, weight, bias] -> [y]. */
   | { readonly op: "layerNorm" }
