@@ -49,9 +49,11 @@ function runSelf(args: readonly string[]): Promise<number> {
   return promise;
 }
 
-/** Modes of threads in which a command runs: what does not depend on them runs once. */
-function modesOf(command: Command, options: BenchOptions): readonly ThreadMode[] {
-  return options.device === "cpu" && (command === "ops" || command === "training") ? options.threads : ["one"];
+/** Options of the parts in which a command runs: modes of threads and types, as far as it depends on them. */
+function partsOf(command: Command, options: BenchOptions): readonly (readonly string[])[] {
+  const threads = options.device === "cpu" && (command === "ops" || command === "training") ? options.threads : ["one"];
+  const dtypes = command === "ops" ? options.dtypes : ["float32"];
+  return threads.flatMap((mode) => dtypes.map((dtype) => ["--threads", mode, "--dtype", dtype]));
 }
 
 /** Runs every part in a process of its own, so that none starts with what another left behind, and gathers the results. */
@@ -67,13 +69,13 @@ async function runAll(commands: readonly Command[], options: BenchOptions, args:
   let failures = 0;
   const plain = args.filter((a) => a.startsWith("--"));
   for (const command of commands)
-    for (const mode of modesOf(command, options)) {
+    for (const choice of partsOf(command, options)) {
       const part = join(tmpdir(), `tapegrad-bench-${process.pid}.json`);
-      const partArgs = [...withoutValues(args, commands), command, "--threads", mode, "--part", part];
+      const partArgs = [...withoutValues(args, commands), command, ...choice, "--part", part];
       const code = await (built === null ? runNode("bench/main.ts", partArgs, environment, FLAGS) : runSelf(partArgs));
       if (code === UNMET) failures++;
       else if (code !== 0) {
-        console.error(`bench: ${command} (${mode}) ended with code ${code}`);
+        console.error(`bench: ${command} (${choice.join(" ")}) ended with code ${code}`);
         failures++;
         continue;
       }
@@ -95,13 +97,13 @@ async function runAll(commands: readonly Command[], options: BenchOptions, args:
   return failures === 0 ? 0 : 1;
 }
 
-/** The arguments without the commands and without `--threads x`. */
+/** The arguments without the commands, and without `--threads x` and `--dtype x`. */
 function withoutValues(args: readonly string[], commands: readonly Command[]): string[] {
   const result: string[] = [];
   for (let i = 0; i < args.length; i++) {
     const arg = args[i]!;
-    if (arg === "--threads") i++;
-    else if (!arg.startsWith("--threads=") && arg !== "all" && !commands.includes(arg as Command)) result.push(arg);
+    if (arg === "--threads" || arg === "--dtype") i++;
+    else if (!/^--(threads|dtype)=/.test(arg) && arg !== "all" && !commands.includes(arg as Command)) result.push(arg);
   }
   return result;
 }

@@ -11,7 +11,8 @@ import { threadsOf } from "./support/peers.ts";
 import { bytes, digits } from "./support/table.ts";
 import { makeSubjects } from "./subjects/all.ts";
 import type { Subject } from "./subjects/subject.ts";
-import { WORKLOADS } from "./workloads/index.ts";
+import { workloadsOf } from "./workloads/index.ts";
+import type { FloatType } from "./workloads/workload.ts";
 
 /** What is kept of a subject. */
 export type SubjectFacts = Pick<Subject, "name" | "library" | "device" | "version" | "threads" | "note" | "isCeiling">;
@@ -20,6 +21,7 @@ export type SubjectFacts = Pick<Subject, "name" | "library" | "device" | "versio
 export interface OpsResult {
   readonly device: "cpu" | "webgpu";
   readonly threads: ThreadMode;
+  readonly dtype: FloatType;
   readonly adapter: AdapterFacts | null;
   readonly ceiling: Ceiling;
   readonly subjects: readonly SubjectFacts[];
@@ -51,7 +53,7 @@ export async function runOps(options: BenchOptions, mode: ThreadMode): Promise<O
     clock = await installGpuClock(gpu);
     ceiling = await gpuCeiling(gpu, adapter.isSoftware);
   } else ceiling = cpuCeiling(threadsOf(mode));
-  const heading = headingOf(device, mode, adapter);
+  const heading = `${headingOf(device, mode, adapter)}${options.dtypes[0] === "float16" ? ", float16" : ""}`;
   const subjects = (await makeSubjects(device, mode)).filter((s) => matches(s.name, options.subjects));
   console.log(`\n=== ${heading}`);
   console.log(`ceiling: copy ${bytes(ceiling.copy)}/s, ${digits(ceiling.flops / 1e9)} GFLOP/s (${ceiling.how})`);
@@ -59,7 +61,8 @@ export async function runOps(options: BenchOptions, mode: ThreadMode): Promise<O
   console.log();
 
   const small = device === "cpu" || adapter!.isSoftware;
-  const chosen = WORKLOADS.filter((w) => matches(w.id, options.only) && (w.quick || !options.quick));
+  const dtype = options.dtypes[0]!;
+  const chosen = workloadsOf(dtype).filter((w) => matches(w.id, options.only) && (w.quick || !options.quick));
   const rows: RowResult[] = [];
   const left: string[] = [];
   for (const workload of chosen) {
@@ -90,5 +93,5 @@ export async function runOps(options: BenchOptions, mode: ThreadMode): Promise<O
     ...(note === undefined ? {} : { note }),
     ...(isCeiling === undefined ? {} : { isCeiling }),
   }));
-  return { device, threads: mode, adapter, ceiling, subjects: facts, rows };
+  return { device, threads: mode, dtype, adapter, ceiling, subjects: facts, rows };
 }

@@ -63,4 +63,4 @@ await build({
 });
 console.log(`${FILE} (${bytes(statSync(FILE).size)})
 On the other machine, with Node 22 or newer and the package "webgpu" beside it (npm install webgpu):
-  node tapegrad-bench.mjs ops training --device webgpu --output result.json`);
+  node tapegrad-bench.mjs ops training --device webgpu --dtype both --output result.json`);

@@ -4,6 +4,8 @@
 export interface JaxArray {
   readonly ref: JaxArray;
   readonly shape: number[];
+  readonly dtype: string;
+  astype(dtype: string): JaxArray;
   data(): Promise<Float32Array | Int32Array>;
   blockUntilReady(): Promise<JaxArray>;
   dispose(): void;
@@ -41,7 +43,7 @@ export interface Jax {
   readonly tree: { dispose(tree: JaxTree): void; ref<T extends JaxTree>(tree: T): T };
   readonly numpy: {
     array(data: Float32Array | Int32Array, options?: { shape?: readonly number[] }): JaxArray;
-    zeros(shape: readonly number[]): JaxArray;
+    zeros(shape: readonly number[], options?: { dtype?: string }): JaxArray;
     matmul: (a: JaxArray, b: JaxArray) => JaxArray;
     matrixTranspose: Unary;
     swapaxes(x: JaxArray, a: number, b: number): JaxArray;

@@ -69,7 +69,7 @@ function operationsOf(jax: Jax): Operations<JaxArray> {
     attentionBackward: ([q, k, v, g]) =>
       withGradients((a, b, c) => attention(jax, a, b, c), [q!.ref, k!.ref, v!.ref], g!.ref),
     embeddingBackward: ([index, g], { vocabulary }) => {
-      const table = np.zeros([vocabulary, g!.shape[1]!]);
+      const table = np.zeros([vocabulary, g!.shape[1]!], { dtype: g!.dtype });
       const [value, gradient] = withGradients((t) => np.take(t, index!.ref, 0), [table], g!.ref);
       value!.dispose();
       return [gradient!];
@@ -90,7 +90,10 @@ function libraryOf(jax: Jax, jitted: boolean): Library<JaxArray> {
   const swap = (tensors: readonly JaxArray[]): JaxArray[] => tensors.map((t) => t.transpose(SWAP_HEADS).mul(1));
   return {
     operations: operationsOf(jax),
-    upload: (data, shape) => jax.numpy.array(data, { shape }),
+    upload: (data, shape, dtype) => {
+      const array = jax.numpy.array(data, { shape });
+      return data instanceof Float32Array && dtype === "float16" ? array.astype(dtype) : array;
+    },
     async touch(tensors) {
       for (const t of tensors) await t.ref.sum().data();
     },

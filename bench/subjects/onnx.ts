@@ -1,5 +1,7 @@
 /** Writes small ONNX models: the protobuf wire format of the few messages that a graph of operators needs. */
 
+import type { HalfArray } from "../support/half.ts";
+
 /** Attribute of an operator: integer, list of integers, or float (`{ float }`, as 1 is no integer there). */
 export type OnnxAttribute = number | readonly number[] | { readonly float: number } | string;
 
@@ -15,14 +17,14 @@ export interface OnnxNode {
 export interface OnnxValue {
   readonly name: string;
   readonly shape: readonly number[];
-  readonly type: "float32" | "int32" | "int64";
+  readonly type: "float32" | "float16" | "int32" | "int64";
 }
 
 /** A constant tensor. */
 export interface OnnxConstant {
   readonly name: string;
   readonly shape: readonly number[];
-  readonly data: Float32Array | BigInt64Array;
+  readonly data: Float32Array | HalfArray | BigInt64Array;
 }
 
 export interface OnnxGraph {
@@ -38,7 +40,7 @@ const BYTES = 2;
 const FIXED32 = 5;
 
 // onnx.proto: TensorProto.DataType, AttributeProto.AttributeType.
-const DATA_TYPE = { float32: 1, int32: 6, int64: 7 } as const;
+const DATA_TYPE = { float32: 1, int32: 6, int64: 7, float16: 10 } as const;
 const ATTRIBUTE = { float: 1, int: 2, string: 3, ints: 7 } as const;
 const IR_VERSION = 10;
 const OPSET = 21;
@@ -118,11 +120,16 @@ function valueInfo({ name, shape, type }: OnnxValue): Message {
   return new Message().text(1, name).message(2, new Message().message(1, tensor));
 }
 
+function typeOf(data: OnnxConstant["data"]): keyof typeof DATA_TYPE {
+  if (data instanceof Float32Array) return "float32";
+  return data instanceof BigInt64Array ? "int64" : "float16";
+}
+
 function constant({ name, shape, data }: OnnxConstant): Message {
   const message = new Message();
   for (const size of shape) message.integer(1, size);
   return message
-    .integer(2, data instanceof Float32Array ? DATA_TYPE.float32 : DATA_TYPE.int64)
+    .integer(2, DATA_TYPE[typeOf(data)])
     .text(8, name)
     .bytes(9, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
 }

@@ -1,17 +1,20 @@
 /** ONNX Runtime Web as a subject: forward operations only, each as a model of one graph. */
 
+import { toHalf, type HalfArray } from "../support/half.ts";
 import type { HostArray } from "../support/random.ts";
 import { TINY_ADD, TINY_MUL } from "../workloads/elementwise.ts";
-import { product, type Workload } from "../workloads/workload.ts";
+import { product, type FloatType, type Workload } from "../workloads/workload.ts";
 import { onnxModel, type OnnxConstant, type OnnxNode } from "./onnx.ts";
 import type { Device, Instance, Subject } from "./subject.ts";
 
+type OrtType = "float32" | "float16" | "int32";
+
 /** What is used of a tensor of ONNX Runtime. */
 export interface OrtTensor {
-  readonly data: Float32Array | Int32Array;
+  readonly data: ArrayLike<number>;
   readonly dims: readonly number[];
   readonly location: string;
-  getData(release?: boolean): Promise<Float32Array | Int32Array>;
+  getData(release?: boolean): Promise<ArrayLike<number>>;
   dispose(): void;
 }
 
@@ -23,10 +26,10 @@ export interface Ort {
     readonly versions: { web?: string; common: string };
     readonly webgpu: { device?: Promise<GPUDevice> | GPUDevice; adapter?: GPUAdapter };
   };
-  readonly Tensor: (new (type: "float32" | "int32", data: HostArray, dims: readonly number[]) => OrtTensor) & {
+  readonly Tensor: (new (type: OrtType, data: HostArray | HalfArray, dims: readonly number[]) => OrtTensor) & {
     fromGpuBuffer(
       buffer: GPUBuffer,
-      options: { dataType: "float32" | "int32"; dims: readonly number[]; dispose?: () => void },
+      options: { dataType: OrtType; dims: readonly number[]; dispose?: () => void },
     ): OrtTensor;
   };
   readonly InferenceSession: {
@@ -190,16 +193,21 @@ async function prepare(
 ): Promise<Instance | { missing: string }> {
   const model = modelOf(workload);
   if (typeof model === "string") return { missing: model };
+  const { dtype = "float32" } = workload;
   const values = workload.inputs.map(({ shape, distribution }, i) => ({
     name: `in${i}`,
     shape,
-    type: distribution.kind === "index" ? ("int32" as const) : ("float32" as const),
+    type: distribution.kind === "index" ? ("int32" as const) : dtype,
   }));
+  const constants = (model.constants ?? []).map((c) =>
+    dtype === "float16" && c.data instanceof Float32Array ? { ...c, data: toHalf(c.data) } : c,
+  );
   const session = await ort.InferenceSession.create(
     onnxModel({
-      ...model,
+      nodes: model.nodes,
+      constants,
       inputs: values,
-      outputs: [{ name: "out", shape: outputShape(workload), type: "float32" }],
+      outputs: [{ name: "out", shape: outputShape(workload), type: dtype }],
     }),
     {
       executionProviders: [device === "cpu" ? "wasm" : "webgpu"],
@@ -220,15 +228,16 @@ async function prepare(
   return {
     async load(arrays) {
       unload();
-      arrays.forEach((data, i) => {
+      arrays.forEach((given, i) => {
         const { name, shape, type } = values[i]!;
+        const data = type === "float16" ? toHalf(given) : given;
         if (gpu === undefined) feeds[name] = new ort.Tensor(type, data, shape);
         else {
           const buffer = gpu.createBuffer({
             size: Math.ceil(data.byteLength / 16) * 16,
             usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
           });
-          gpu.queue.writeBuffer(buffer, 0, data as Float32Array<ArrayBuffer>);
+          gpu.queue.writeBuffer(buffer, 0, data.buffer, data.byteOffset, data.byteLength);
           buffers.push(buffer);
           feeds[name] = ort.Tensor.fromGpuBuffer(buffer, { dataType: type, dims: shape });
         }
@@ -240,7 +249,7 @@ async function prepare(
       for (let i = 0; i < repeat; i++) {
         const { out } = await session.run(feeds);
         // On the GPU only the last result is waited for: that is its queue's order.
-        if (out!.location === "cpu" || i === repeat - 1) value = (await readFirst(out!, gpu))!;
+        if (out!.location === "cpu" || i === repeat - 1) value = (await readFirst(out!, gpu, dtype))!;
         out!.dispose();
       }
       return { value };
@@ -257,7 +266,7 @@ async function prepare(
 }
 
 /** One element of a result; on the GPU by a copy of four bytes, since ONNX Runtime itself would bring all of it. */
-async function readFirst(tensor: OrtTensor, gpu: GPUDevice | undefined): Promise<number | undefined> {
+async function readFirst(tensor: OrtTensor, gpu: GPUDevice | undefined, dtype: FloatType): Promise<number | undefined> {
   if (tensor.location === "cpu" || gpu === undefined) return tensor.data[0];
   const { gpuBuffer } = tensor as unknown as { gpuBuffer: GPUBuffer };
   const staging = gpu.createBuffer({ size: 4, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
@@ -265,7 +274,8 @@ async function readFirst(tensor: OrtTensor, gpu: GPUDevice | undefined): Promise
   encoder.copyBufferToBuffer(gpuBuffer, 0, staging, 0, 4);
   gpu.queue.submit([encoder.finish()]);
   await staging.mapAsync(GPUMapMode.READ);
-  const value = new Float32Array(staging.getMappedRange())[0];
+  const bytes = staging.getMappedRange();
+  const value = (dtype === "float16" ? toHalf(bytes) : new Float32Array(bytes))[0];
   staging.destroy();
   return value;
 }

@@ -35,7 +35,7 @@ def tiny(x, task):
 
 
 def table_gradient(index, g, task):
-    table = torch.zeros(task["vocabulary"], g.shape[1], device=g.device, requires_grad=True)
+    table = torch.zeros(task["vocabulary"], g.shape[1], device=g.device, dtype=g.dtype, requires_grad=True)
     return torch.autograd.grad(F.embedding(index, table), table, g)
 
 
@@ -72,9 +72,11 @@ class Server:
         self.device = device
         self.inputs = []
         self.task = {}
+        self.half = False
 
-    def prepare(self, task):
+    def prepare(self, task, half):
         self.task = task
+        self.half = half
         return {}
 
     def load(self, files, shapes, types):
@@ -82,6 +84,8 @@ class Server:
             torch.from_numpy(np.fromfile(f, dtype=t)).reshape(s).to(self.device)
             for f, s, t in zip(files, shapes, types)
         ]
+        if self.half:
+            self.inputs = [t.half() if t.is_floating_point() else t for t in self.inputs]
         self.synchronize()
         return {}
 

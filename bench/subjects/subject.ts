@@ -1,8 +1,9 @@
 /** What is compared: a library on a device, behind one small interface. */
 
 import type { HostArray } from "../support/random.ts";
+import { toHalf } from "../support/half.ts";
 import { draw } from "../support/random.ts";
-import { product, type OpName, type TaskOf, type Workload } from "../workloads/workload.ts";
+import { product, type FloatType, type OpName, type TaskOf, type Workload } from "../workloads/workload.ts";
 
 export type Device = "cpu" | "webgpu";
 
@@ -54,7 +55,10 @@ export type Operations<T> = { readonly [K in OpName]: Operation<T, K> };
 /** What the tensor libraries have in common. `T` is a tensor of theirs. */
 export interface Library<T> {
   readonly operations: Operations<T>;
-  upload(data: HostArray, shape: readonly number[]): T;
+  /** Float32Arrays become tensors of `dtype`. */
+  upload(data: HostArray, shape: readonly number[], dtype: FloatType): T;
+  /** Types of its tensors, if not all. */
+  readonly dtypes?: readonly FloatType[];
   /** Waits until values are where they are computed with. */
   touch(tensors: readonly T[]): Promise<void>;
   /** Turns an operation of the table into what is called again and again (compiles it, frees what is in between). */
@@ -76,6 +80,8 @@ export interface Library<T> {
 export function instanceOf<T>(library: Library<T>, workload: Workload): Instance | { readonly missing: string } {
   const operation = library.operations[workload.task.op] as Operation<T, OpName>;
   if (typeof operation === "string") return { missing: operation };
+  const { dtype = "float32" } = workload;
+  if (library.dtypes?.includes(dtype) === false) return { missing: `no ${dtype}` };
   const plain = (inputs: readonly T[]): readonly T[] => operation(inputs, workload.task, workload);
   const call = library.wrap?.(plain) ?? plain;
   let inputs: readonly T[] = [];
@@ -86,7 +92,7 @@ export function instanceOf<T>(library: Library<T>, workload: Workload): Instance
   return {
     async load(arrays) {
       unload();
-      const given = arrays.map((data, i) => library.upload(data, workload.inputs[i]!.shape));
+      const given = arrays.map((data, i) => library.upload(data, workload.inputs[i]!.shape, dtype));
       inputs = library.layout?.toOwn(given, workload) ?? given;
       await library.touch(inputs);
     },
@@ -113,9 +119,12 @@ export function instanceOf<T>(library: Library<T>, workload: Workload): Instance
   };
 }
 
-/** Inputs of a workload; every `seed` gives others. */
+/** Inputs of a workload, of values that its type has; every `seed` gives others. */
 export function drawInputs(workload: Workload, seed: number): HostArray[] {
-  return workload.inputs.map(({ shape, distribution }, i) => draw(distribution, product(shape), 1000 * seed + i + 1));
+  return workload.inputs.map(({ shape, distribution }, i) => {
+    const data = draw(distribution, product(shape), 1000 * seed + i + 1);
+    return workload.dtype === "float16" && data instanceof Float32Array ? Float32Array.from(toHalf(data)) : data;
+  });
 }
 
 /** The message of whatever was thrown, on one line. */

@@ -72,7 +72,7 @@ function operationsOf(tg: typeof Tapegrad): Operations<Tensor> {
             return [y.detach(), ...grad([y], inputs, { gradOutputs: [g!] })];
           },
     embeddingBackward: ([index, g], { vocabulary }) => {
-      const table = tg.zeros(vocabulary, g!.shape[1]!, { device: g!.device }).requiresGrad_();
+      const table = tg.zeros(vocabulary, g!.shape[1]!, { device: g!.device, dtype: g!.dtype }).requiresGrad_();
       return grad([tg.F.embedding(index!, table)], [table], { gradOutputs: [g!] });
     },
     tiny: ([x], { count }) => {
@@ -86,7 +86,8 @@ function operationsOf(tg: typeof Tapegrad): Operations<Tensor> {
 function libraryOf(tg: typeof Tapegrad, device: Device, compiled: boolean): Library<Tensor> {
   return {
     operations: operationsOf(tg),
-    upload: (data, shape) => tg.tensor(data, { shape, device }),
+    upload: (data, shape, dtype) =>
+      tg.tensor(data, { shape, device, ...(data instanceof Float32Array ? { dtype } : {}) }),
     async touch(tensors) {
       await tg.readAll(tensors.map((t) => t.sum()));
     },

@@ -99,6 +99,7 @@ function libraryOf(tf: Tf): Library<TfTensor> {
     });
   return {
     operations: operationsOf(tf),
+    dtypes: ["float32"],
     upload: (data, shape) => tf.tensor(data, shape, data instanceof Int32Array ? "int32" : "float32"),
     async touch(tensors) {
       for (const t of tensors) {

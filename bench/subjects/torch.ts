@@ -87,7 +87,7 @@ function resultCount(workload: Workload): number {
 }
 
 async function prepare(server: Server, workload: Workload): Promise<Instance> {
-  await server.ask({ do: "prepare", task: workload.task });
+  await server.ask({ do: "prepare", task: workload.task, half: workload.dtype === "float16" });
   const files = workload.inputs.map((_, i) => join(server.folder, `in${i}`));
   return {
     async load(arrays) {

@@ -1,6 +1,7 @@
 /** Command line of the benchmark. */
 
 import { parseArgs } from "node:util";
+import type { FloatType } from "../workloads/workload.ts";
 
 export type ThreadMode = "one" | "all";
 
@@ -11,6 +12,8 @@ export interface BenchOptions {
   readonly only: readonly string[];
   /** Subjects whose name contains one of these; all if empty. */
   readonly subjects: readonly string[];
+  /** Types of the operations' tables, one after the other. */
+  readonly dtypes: readonly FloatType[];
   readonly quick: boolean;
   readonly samples: number;
   /** Seconds a subject and row. */
@@ -37,6 +40,7 @@ what
 options
   --device cpu|webgpu     where (cpu)
   --threads one|all|both  threads of WebAssembly and native code (both)
+  --dtype float32|float16|both  tables of operations (float32)
   --only a,b              rows whose name contains a or b
   --subjects a,b          subjects whose name contains a or b
   --quick                 small rows only, fewer samples and a short budget
@@ -72,6 +76,7 @@ export function readOptions(args: readonly string[]): { commands: readonly Comma
     options: {
       device: { type: "string" },
       threads: { type: "string" },
+      dtype: { type: "string" },
       only: { type: "string" },
       subjects: { type: "string" },
       quick: { type: "boolean" },
@@ -92,6 +97,9 @@ export function readOptions(args: readonly string[]): { commands: readonly Comma
   const threads = values.threads ?? "both";
   if (threads !== "one" && threads !== "all" && threads !== "both")
     throw new Error(`--threads must be one, all or both, got "${threads}"`);
+  const dtype = values.dtype ?? "float32";
+  if (dtype !== "float32" && dtype !== "float16" && dtype !== "both")
+    throw new Error(`--dtype must be float32, float16 or both, got "${dtype}"`);
   const commands: Command[] = [];
   for (const word of positionals.length === 0 ? ["ops", "training"] : positionals) {
     if (word === "all") commands.push(...COMMANDS);
@@ -104,6 +112,7 @@ export function readOptions(args: readonly string[]): { commands: readonly Comma
     options: {
       device,
       threads: threads === "both" ? ["one", "all"] : [threads],
+      dtypes: dtype === "both" ? ["float32", "float16"] : [dtype],
       only: list(values.only),
       subjects: list(values.subjects),
       quick,

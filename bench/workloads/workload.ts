@@ -41,6 +41,8 @@ export type Task =
   /** [x] -> `count` operations on few elements, each needing the one before. */
   | { readonly op: "tiny"; readonly count: number };
 
+export type FloatType = "float32" | "float16";
+
 export type OpName = Task["op"];
 
 /** The task of one operation. */
@@ -58,6 +60,8 @@ export interface Workload {
   readonly title: string;
   readonly task: Task;
   readonly inputs: readonly InputSpec[];
+  /** Of inputs but indices, and of results; float32 if not given. */
+  readonly dtype?: FloatType;
   /** Arithmetic operations at least (a multiply-add counts as two). */
   readonly flops: number;
   /** Bytes at least: every input read once, every result written once. */

@@ -4,9 +4,10 @@ import { describe, expect, it } from "vitest";
 import type { Outcome } from "../../bench/measure.ts";
 import { compare, type RowResult } from "../../bench/report.ts";
 import { geometricMean, quantile, summarize } from "../../bench/support/statistics.ts";
+import { toHalf } from "../../bench/support/half.ts";
 import { drawInputs, type Subject } from "../../bench/subjects/subject.ts";
 import { ErrorMeter } from "../../bench/workloads/reference.ts";
-import { WORKLOADS } from "../../bench/workloads/index.ts";
+import { WORKLOADS, workloadsOf } from "../../bench/workloads/index.ts";
 
 describe("unit: figures of the benchmark", () => {
   it("interpolates quantiles", () => {
@@ -44,6 +45,19 @@ describe("unit: checks of the benchmark", () => {
     const total = (inputs[0]! as Float32Array).reduce((a, b) => a + b, 0);
     expect(workload.check(inputs, [new Float32Array([total])])).toBeLessThan(1);
     expect(workload.check(inputs, [new Float32Array([total + 100])])).toBeGreaterThan(1);
+  });
+
+  it("take float16 as it is, and refuse what is further away", () => {
+    const workload = workloadsOf("float16").find((w) => w.id === "gelu-2^20-f16")!;
+    const full = WORKLOADS.find((w) => w.id === "gelu-2^20")!;
+    expect(workload.bytes).toBe(full.bytes / 2);
+    const [x] = drawInputs(workload, 1) as [Float32Array];
+    expect(Float32Array.from(toHalf(x))).toEqual(x);
+    const right = x.map((v) => 0.5 * v * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (v + 0.044715 * v ** 3))));
+    const rounded = Float32Array.from(toHalf(right));
+    expect(full.check([x], [rounded])).toBeGreaterThan(1);
+    expect(workload.check([x], [rounded])).toBeLessThan(1);
+    expect(workload.check([x], [rounded.map((v) => v * 1.01)])).toBeGreaterThan(1);
   });
 
   it("accept a right product and refuse one of the transposed operand", () => {
