@@ -137,6 +137,16 @@ describe.each(["float32", "float64"] as const)("%s", (dtype) => {
   });
 });
 
+test.each(CASES)("float16, rounded once: %s", async (_, c) => {
+  const [got, want] = [await result(wasm, "float16", c), await result(plain, "float16", c)];
+  expect(got).toHaveLength(want.length);
+  got.forEach((x, i) => {
+    // A unit in the last place, and for sums that cancel out what float32 loses of their terms.
+    const bound = 2 ** -10 * Math.abs(x) + 1e-5;
+    expect(Math.abs(x - want[i]!), `element ${i}`).toBeLessThanOrEqual(bound);
+  });
+});
+
 describe("several threads", () => {
   beforeAll(async () => {
     for (let i = 0; i < 300 && many.workers < 2; i++) {

@@ -3,11 +3,12 @@
 import type { FusedData, FusedStructure, RoutineData, RoutineStructure } from "../../../graph/kernel.ts";
 import { ITEM_SIZE, type DType } from "../../../dtype.ts";
 import * as math from "../math.ts";
-import type { CpuBuffer, WasmHeap } from "../memory.ts";
+import { CpuBuffer, type WasmHeap } from "../memory.ts";
 import { SharedProgram, type ThreadPool } from "../threads.ts";
 import { CARRY_SLACK, STATUS_ADDRESS } from "./body.ts";
 import { Convolver } from "./conv.ts";
 import { dotKernel } from "./dot.ts";
+import { castKernel, convExtents, matmulExtents, type Extent } from "./half.ts";
 import { LEAST_ELEMENTS, VectorMultiplier } from "./gemv.ts";
 import { Multiplier, productsOf } from "./matmul.ts";
 import { renderKernel, renderPieces, type Features, type WasmKernel } from "./fused.ts";
@@ -39,6 +40,11 @@ const MAX_CARRIED_ELEMENTS = 65536;
 const TILE: readonly [number, number] = [16, 256];
 const SMALL_TILE: readonly [number, number] = [32, 32];
 const CROWDED = 1024;
+
+/** Multiply-adds of a product from which on widening float16 costs less than it gains. */
+const LEAST_WIDENED = 4096;
+const WIDEN = castKernel("float16", "float32");
+const NARROW = castKernel("float32", "float16");
 
 type JsFunction = (...args: number[]) => number;
 
@@ -113,7 +119,7 @@ export class WasmEngine {
   readonly heap: WasmHeap;
   readonly pool: ThreadPool;
   readonly features: Features;
-  readonly #dots = new Map<string, FusedKernel>();
+  readonly #kernels = new Map<string, FusedKernel>();
   /** Kernels that are not to be had, or not yet. */
   readonly #pending = new Map<string, Pending>();
   readonly #multiplier: Multiplier;
@@ -187,8 +193,13 @@ export class WasmEngine {
   runRoutine(s: RoutineStructure, data: RoutineData, buffers: readonly CpuBuffer[], tag: number): boolean {
     const rank = Number(s.attrs["rank"]);
     const { dtype } = s.buffers[0]!;
-    if (s.name === "conv" && (dtype === "float32" || dtype === "float64"))
-      return this.#convolver.run(dtype, rank, data.ints, buffers);
+    if (s.name === "conv") {
+      if (dtype === "float16")
+        return this.#inFloat32(convExtents(data.ints, rank), buffers, (wide) =>
+          this.#convolver.run("float32", rank, data.ints, wide),
+        );
+      if (dtype === "float32" || dtype === "float64") return this.#convolver.run(dtype, rank, data.ints, buffers);
+    }
     if (s.name === "sort") return this.#sorter.run(dtype, s.attrs["order"] === "descending", rank, data.ints, buffers);
     if (s.name === "scatter") {
       const failed = this.#scatterer.run(s, data, buffers);
@@ -209,6 +220,11 @@ export class WasmEngine {
       this.heap.views.u8.fill(0, address, address + count * ITEM_SIZE[dtype]);
       return true;
     }
+    if (dtype === "float16" && m > 1 && n > 1 && count * k >= LEAST_WIDENED) {
+      const multiply = (wide: readonly CpuBuffer[]): boolean =>
+        this.#multiplier.run("float32", productsOf(data.ints, rank, ITEM_SIZE.float32, wide));
+      if (this.#inFloat32(matmulExtents(data.ints, rank), buffers, multiply)) return true;
+    }
     if (dtype !== "float32" && dtype !== "float64" && dtype !== "int32")
       return this.#dot(dtype, rank, data.ints, buffers);
     const isVector = m === 1 || n === 1;
@@ -222,15 +238,57 @@ export class WasmEngine {
 
   #dot(dtype: DType, rank: number, ints: readonly number[], buffers: readonly CpuBuffer[]): boolean {
     const { structure, data } = dotKernel(dtype, rank, ints);
-    let kernel = this.#dots.get(structure.key);
-    if (kernel === undefined) {
-      const compiled = this.compileFused(structure);
-      if (compiled === null) return false;
-      kernel = compiled;
-      this.#dots.set(structure.key, kernel);
-    }
+    const kernel = this.#own(structure);
+    if (kernel === null) return false;
     this.runFused(kernel, data, buffers, 0);
     return true;
+  }
+
+  /** A fused kernel that routines are made of; null as long as it is compiled. */
+  #own(structure: FusedStructure): FusedKernel | null {
+    let kernel = this.#kernels.get(structure.key) ?? null;
+    if (kernel === null) {
+      kernel = this.compileFused(structure);
+      if (kernel !== null) this.#kernels.set(structure.key, kernel);
+    }
+    return kernel;
+  }
+
+  /**
+   * Runs a routine for float32 on float16 operands: all are read but the last, which is written. False, with nothing written, if the code or the memory
+   * for it is not there.
+   */
+  #inFloat32(
+    extents: readonly Extent[] | null,
+    buffers: readonly CpuBuffer[],
+    run: (wide: readonly CpuBuffer[]) => boolean,
+  ): boolean {
+    const [widen, narrow] = [this.#own(WIDEN), this.#own(NARROW)];
+    if (extents === null || widen === null || narrow === null) return false;
+    const starts = extents.map(({ count }) => 64 * Math.ceil(count / 16));
+    const bytes = starts.reduce((sum, size) => sum + size, 0);
+    const address = this.heap.reserve(bytes);
+    if (address < 0) return false;
+    let next = address;
+    // Where the first element of the operand would lie, which need not be among those that are read.
+    const wide = extents.map(({ first }, i) => {
+      const buffer = new CpuBuffer(starts[i]!, next - 4 * first, () => this.heap.memory.buffer);
+      next += starts[i]!;
+      return buffer;
+    });
+    const cast = (kernel: FusedKernel, { first, count }: Extent, from: CpuBuffer, to: CpuBuffer): void => {
+      const data: FusedData = { outer: [count], inner: [], strides: [[1], [1]], offsets: [first, first], scalars: [] };
+      if (count > 0) this.runFused(kernel, data, [from, to], 0);
+    };
+    try {
+      const last = extents.length - 1;
+      for (let i = 0; i < last; i++) cast(widen, extents[i]!, buffers[i]!, wide[i]!);
+      if (!run(wide)) return false;
+      cast(narrow, extents[last]!, wide[last]!, buffers[last]!);
+      return true;
+    } finally {
+      this.heap.release(address, bytes);
+    }
   }
 
   // --- fused kernels --------------------------------------------------------------------------------------------
