@@ -236,6 +236,13 @@ function distance(a: string, b: string): number {
   return row[b.length]!;
 }
 
+/** Fails unless `value` is a number. */
+export function checkNumber(name: string, what: string, value: unknown): number {
+  if (typeof value !== "number")
+    throw new ArgumentError(`${name}: ${what} must be a number, got ${describeValue(value)}`);
+  return value;
+}
+
 /** Fails unless `value` is an integer. */
 export function checkInteger(name: string, what: string, value: unknown): number {
   if (typeof value !== "number" || !Number.isInteger(value))

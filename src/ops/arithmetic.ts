@@ -1,6 +1,6 @@
 /** Arithmetic of two and three operands. Derivatives follow PyTorch's `derivatives.yaml`. */
 
-import { describeValue, parse, signature, type ArgsOf } from "../args.ts";
+import { checkNumber, describeValue, parse, signature, type ArgsOf } from "../args.ts";
 import { category, isFloat, type DType } from "../dtype.ts";
 import { ArgumentError, DTypeError } from "../errors.ts";
 import type { Builder, Value } from "../graph/builder.ts";
@@ -469,7 +469,7 @@ const ADDCDIV = signature<{ tensor1: Tensor; tensor2: Tensor; value?: number }>(
 function checkFactors(op: string, tensor1: unknown, tensor2: unknown, value: unknown): void {
   checkTensor(op, "tensor1", tensor1);
   checkTensor(op, "tensor2", tensor2);
-  if (typeof value !== "number") throw new ArgumentError(`${op}: value must be a number, got ${describeValue(value)}`);
+  checkNumber(op, "value", value);
 }
 
 /** `input + value * tensor1 * tensor2`. */

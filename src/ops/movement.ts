@@ -9,6 +9,7 @@ import { checkTensor, isTensor, wrapDim, wrapDims } from "./apply.ts";
 import { tensorLike } from "./creation.ts";
 import { checkHostIndex } from "./indexing.ts";
 import { atleast2d, cat, stack } from "./join.ts";
+import { MOST_PARTS } from "./structure.ts";
 
 type Several = readonly (Tensor | readonly Tensor[])[];
 
@@ -294,9 +295,6 @@ export function unfoldDim(input: Tensor, ...args: ArgsOf<typeof UNFOLD>): Tensor
     .unflatten(dim, [count, size])
     .movedim(dim + 1, -1);
 }
-
-/** Most tensors that a split gives. */
-const MOST_PARTS = 2 ** 20;
 
 /** Where a dimension of `n` elements is cut. */
 function cuts(op: string, given: number | readonly number[], n: number): number[] {

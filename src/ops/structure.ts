@@ -481,6 +481,9 @@ export function diagonal(input: Tensor, ...args: ArgsOf<typeof DIAGONAL>): Tenso
   );
 }
 
+/** Most tensors that a split gives, of no elements each. */
+export const MOST_PARTS = 2 ** 20;
+
 const SPLIT = signature<{ splitSize: number | readonly number[]; dim?: number }>()("split", ["splitSize", "dim"]);
 
 /** Views of consecutive parts of a dimension: of `splitSize` each (the last may be smaller), or of the sizes given. */
@@ -556,6 +559,8 @@ export function chunk(input: Tensor, ...args: ArgsOf<typeof CHUNK>): Tensor[] {
   if (input.dim() === 0) throw new ShapeError("chunk: expects at least a 1-dimensional tensor");
   const dim = wrapDim("chunk", given, input.dim());
   const n = input.shape[dim]!;
+  if (n === 0 && chunks > MOST_PARTS)
+    throw new ArgumentError(`chunk: at most ${MOST_PARTS} chunks are supported, got ${chunks}`);
   if (n === 0) return splitParts("SplitWithSizesBackward0", input, dim, new Array<number>(chunks).fill(0));
   return split(input, Math.ceil(n / chunks), dim);
 }

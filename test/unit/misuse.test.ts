@@ -412,6 +412,17 @@ describe("messages name the call", () => {
       );
   });
 
+  it("of numbers that are none, also where there is nothing to compute", () => {
+    const empty = tg.ones(0, 3, 1);
+    fails(
+      () => tg.F.localResponseNorm(empty, 3, { k: untyped(Symbol("wrong")) }),
+      /^localResponseNorm: k must be a number/,
+      tg.ArgumentError,
+    );
+    fails(() => tg.ones(0).chunk(2 ** 53), /^chunk: at most/, tg.ArgumentError);
+    expect(tg.ones(0).chunk(3).length).toBe(3);
+  });
+
   it("of frac of bool, at the call", () => {
     fails(() => tg.frac(tg.ones(2).bool()), /^frac: bool tensors are not supported/, tg.DTypeError);
   });

@@ -1,6 +1,6 @@
 /** Lengths, angles and distances of vectors. */
 
-import { describeValue, parse, signature, type ArgsOf } from "../../args.ts";
+import { checkNumber, describeValue, parse, signature, type ArgsOf } from "../../args.ts";
 import { ArgumentError, ShapeError } from "../../errors.ts";
 import { broadcastShapes, showShape } from "../../graph/view.ts";
 import type { Tensor } from "../../tensor.ts";
@@ -9,7 +9,7 @@ import { vectorNorm } from "../reduce.ts";
 import { indicesOf } from "../triangle.ts";
 
 function checkPower(op: string, p: unknown): void {
-  if (typeof p !== "number") throw new ArgumentError(`${op}: p must be a number, got ${describeValue(p)}`);
+  checkNumber(op, "p", p);
 }
 
 const COSINE = signature<{ x2: Tensor; dim?: number; eps?: number }>()("cosineSimilarity", ["x2", "dim", "eps"]);

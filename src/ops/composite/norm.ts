@@ -1,6 +1,6 @@
 /** Normalisation over batches, groups, instances and neighbours. */
 
-import { checkInteger, describeValue, integers, parse, signature, type ArgsOf } from "../../args.ts";
+import { checkInteger, checkNumber, describeValue, integers, parse, signature, type ArgsOf } from "../../args.ts";
 import { isGradEnabled, noGrad } from "../../autograd/mode.ts";
 import { record, type Wrt } from "../../autograd/tape.ts";
 import { ArgumentError, ShapeError } from "../../errors.ts";
@@ -243,6 +243,7 @@ export function localResponseNorm(input: Tensor, ...args: ArgsOf<typeof LRN>): T
   const { size, alpha = 1e-4, beta = 0.75, k = 1 } = parse(LRN, args, input);
   if (checkInteger("localResponseNorm", "size", size) < 1)
     throw new ArgumentError(`localResponseNorm: size must be positive, got ${size}`);
+  for (const [what, value] of Object.entries({ alpha, beta, k })) checkNumber("localResponseNorm", what, value);
   checkTensor("localResponseNorm", "input", input);
   if (input.dim() < 3)
     throw new ShapeError(
