@@ -70,12 +70,20 @@ export function compare(c: LaneCode, op: Comparison, x: Lanes, y: Lanes): Local 
   }
 }
 
-/** Larger or smaller of two values; NaN if either is. */
-export function extreme(c: LaneCode, op: "min" | "max", x: Lanes, y: Lanes): Lanes {
+/**
+ * Larger or smaller of two values; NaN if either is. `by` is the second, if it is known and no NaN. Of floats it is made of `pmax` and `pmin`, which give
+ * the first of two that do not compare, as x86 has it in one instruction: `max` and `min` of WebAssembly take eight there. Which of two zeros is given
+ * is not said.
+ */
+export function extreme(c: LaneCode, op: "min" | "max", x: Lanes, y: Lanes, by: number | null = null): Lanes {
   const parts = x.parts.map((a, i) => {
     const b = y.parts[i]!;
-    if (x.type === "f") return c.f32(op, a, b);
-    if (x.type === "d") return c.f64(op, a, b);
+    if (x.type === "f" || x.type === "d") {
+      const better = x.type === "f" ? c.f32(`p${op}`, a, b) : c.f64(`p${op}`, a, b);
+      if (by !== null && !Number.isNaN(by)) return better;
+      // All bits set is a NaN.
+      return c.v("or", better, x.type === "f" ? c.f32("ne", b, b) : c.f64("ne", b, b));
+    }
     if (x.type === "b") return c.v(op === "max" ? "or" : "and", a, b);
     return c.i32(x.type === "u" ? `${op}_u` : `${op}_s`, a, b);
   });
@@ -174,6 +182,7 @@ export function operation(c: LaneCode, instr: Instr, args: readonly Lanes[], by:
     case "cast":
       return c.cast(x, type);
     case "select":
+      if (Object.is(by, 0) && type !== "d") return c.one(type, c.v("andnot", args[2]!.parts[0]!, x.parts[0]!));
       return c.select(x.parts[0]!, y, args[2]!);
     case "roundHalf":
       return c.one("f", c.fromHalf(c.toHalf(x.parts[0]!)));
@@ -186,7 +195,7 @@ export function operation(c: LaneCode, instr: Instr, args: readonly Lanes[], by:
     }
     case "min":
     case "max":
-      return extreme(c, op, x, y);
+      return extreme(c, op, x, y, by);
     default:
       return type === "f" || type === "d" ? floatOperation(c, op, type, args) : wholeOperation(c, op, type, args, by);
   }
