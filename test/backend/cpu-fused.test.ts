@@ -1,7 +1,7 @@
 /** Fused kernels on the CPU: WebAssembly against JavaScript, over random iteration spaces, accesses, dtypes and bodies. */
 
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { CpuBackend } from "../../src/backend/cpu/backend.ts";
 import type { DType } from "../../src/dtype.ts";
 import type { Builder, Value } from "../../src/graph/builder.ts";
@@ -15,7 +15,7 @@ import {
   type KernelSpec,
   type Operand,
 } from "../support/kernels.ts";
-import { numbers } from "../support/webgpu.ts";
+import { numbers, ulps } from "../support/webgpu.ts";
 
 const wasm = new CpuBackend();
 const plain = new CpuBackend({ wasm: false });
@@ -249,6 +249,124 @@ describe("long rows", () => {
     const x = new Float32Array(n).fill(Math.fround(0.1));
     const [[sum]] = (await runKernel(wasm, spec, [x], [1])) as [[number]];
     expect(Math.abs(sum / (Math.fround(0.1) * n) - 1)).toBeLessThan(1e-7);
+  });
+});
+
+describe("columns of many rows", () => {
+  const threaded = new CpuBackend({ threads: 2 });
+  afterAll(() => threaded.destroy());
+
+  test.each<[DType, ReduceKind]>([
+    ["float32", "sum"],
+    ["float16", "sum"],
+    ["float64", "sum"],
+    ["int32", "sum"],
+    ["float32", "prod"],
+    ["float32", "max"],
+    ["float64", "min"],
+    ["uint8", "max"],
+    ["float32", "argmax"],
+    ["bool", "any"],
+    ["bool", "all"],
+  ])("%s %s, with values of rows, of columns and of both", async (dtype, kind) => {
+    const next = numbers(17);
+    // Blocks, rows in two dimensions, columns: not a multiple of four, and more than a task takes.
+    for (const [blocks, high, rows, columns] of [
+      [1, 3, 43, 37],
+      [3, 1, 129, 64],
+      [1, 2, 40, 2087],
+    ] as const) {
+      const count = blocks * high * rows * columns;
+      const isArg = kind === "argmax";
+      const logical = kind === "any" || kind === "all";
+      const x = valuesOf(dtype, count, next).map((v) => {
+        if (logical) return Number(kind === "any" ? v !== 0 && next() < 0.01 : v !== 0 || next() < 0.99);
+        return kind === "prod" ? 1 + 1e-3 * (next() - 0.5) : v;
+      });
+      const ofRow = valuesOf("float32", high * rows, next).map((v) => (Number.isFinite(v) ? v : 0.5));
+      const ofColumn = valuesOf("float32", columns, next).map((v) => (Number.isFinite(v) ? v : 0.25));
+      const scaled = dtype === "float32" && kind !== "prod";
+      const resultType: DType = isArg ? "int32" : dtype;
+      const spec: KernelSpec = {
+        outer: [blocks, columns],
+        inner: [high, rows],
+        reads: [
+          { dtype, strides: [high * rows * columns, 1, rows * columns, columns] },
+          { dtype: "float32", strides: [0, 0, rows, 1] },
+          { dtype: "float32", strides: [0, 1, 0, 0] },
+        ],
+        writes: [
+          { dtype: resultType, strides: [columns, 1, 0, 0] },
+          { dtype: "float32", strides: [columns, 1, 0, 0] },
+        ],
+        body: (b, [v, r, w]) => {
+          const operand = scaled ? b.mul(b.mul(v!, b.un("exp", b.neg(b.un("abs", r!)))), w!) : v!;
+          const type: ValueType = isArg ? "i" : b.type(operand);
+          const result = b.emit("reduce", type, [operand], kind);
+          return [result, b.add(b.cast(result, "f"), b.un("abs", w!))];
+        },
+      };
+      const data = [x, ofRow, ofColumn];
+      const counts = [blocks * columns, blocks * columns];
+      const want = await runKernel(plain, spec, data, counts);
+      for (const backend of [wasm, threaded]) {
+        const got = await runKernel(backend, spec, data, counts);
+        expectSame(got[0]!, want[0]!, resultType);
+        expectSame(got[1]!, want[1]!, dtype === "float16" ? "float16" : "float32");
+      }
+    }
+  });
+});
+
+describe("softmax", () => {
+  const specOf = (rows: number, n: number): KernelSpec => ({
+    outer: [rows],
+    inner: [n],
+    reads: [{ dtype: "float32", strides: [n, 1] }],
+    writes: [
+      { dtype: "float32", strides: [n, 1] },
+      { dtype: "float32", strides: [n, 1] },
+    ],
+    body: (b, [x]) => {
+      const exp = b.un("exp", b.sub(x!, b.emit("reduce", "f", [x!], "max")));
+      const share = b.bin("div", exp, b.emit("reduce", "f", [exp], "sum"));
+      return [exp, share];
+    },
+  });
+
+  test("exponentials are within 1.1 ULP down to the smallest numbers, shares within 2.5", async () => {
+    const n = 40_001;
+    const next = numbers(3);
+    const x = new Float32Array(n).map((_, i) => (i === 77 ? 0 : -Math.exp(Math.log(1e-6) + next() * Math.log(1.1e8))));
+    const [exp, share] = (await runKernel(wasm, specOf(1, n), [x], [n, n])) as [number[], number[]];
+    let total = 0;
+    for (const v of x) total += Math.exp(v);
+    let [worst, worstShare] = [0, 0];
+    x.forEach((v, i) => {
+      worst = Math.max(worst, ulps(exp[i]!, Math.exp(v)));
+      worstShare = Math.max(worstShare, ulps(share[i]!, Math.exp(v) / total));
+    });
+    expect(worst).toBeLessThan(1.1);
+    expect(worstShare).toBeLessThan(2.5);
+  });
+
+  test("infinities and NaN in rows of every length", async () => {
+    for (const n of [1, 3, 4, 7, 8, 13, 40]) {
+      const rows: number[][] = [
+        Array.from({ length: n }, () => -Infinity),
+        Array.from({ length: n }, (_, i) => (i === n - 1 ? 5 : -Infinity)),
+        Array.from({ length: n }, (_, i) => (i === n - 1 ? Infinity : i)),
+        Array.from({ length: n }, (_, i) => (i === n >> 1 ? NaN : i)),
+        Array.from({ length: n }, (_, i) => (i === 0 ? 3e38 : -3e38)),
+        Array.from({ length: n }, (_, i) => -i * 9),
+      ];
+      const spec = specOf(rows.length, n);
+      const counts = [rows.length * n, rows.length * n];
+      const got = await runKernel(wasm, spec, [rows.flat()], counts);
+      const want = await runKernel(plain, spec, [rows.flat()], counts);
+      expectSame(got[0]!, want[0]!, "float32");
+      expectSame(got[1]!, want[1]!, "float32");
+    }
   });
 });
 

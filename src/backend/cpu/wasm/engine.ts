@@ -13,12 +13,13 @@ import { LEAST_ELEMENTS, VectorMultiplier } from "./gemv.ts";
 import { Multiplier, productsOf } from "./matmul.ts";
 import { renderKernel, renderPieces, type Features, type WasmKernel } from "./fused.ts";
 import { CONTROL, JOB_HEADER, KIND, type Entries } from "./tasks.ts";
-import { combineStates, stateValue, type Reduction } from "./reduce.ts";
+import { combineStates, reductionOf, stateValue } from "./reduce.ts";
 import { Scatterer } from "./scatter.ts";
 import { Scanner } from "./scan.ts";
 import type { ScanKind } from "./scan-code.ts";
 import { Sorter } from "./sort.ts";
 import { unitOf, type Walk } from "./space.ts";
+import { isTall, renderTall } from "./tall.ts";
 
 /** Address of the parameters of the call that is running, and the bytes there are for them. */
 const PARAMETERS = 64;
@@ -31,6 +32,14 @@ const LONG_ROW = 131072;
 const ELEMENTS_A_PIECE = 65536;
 /** Elements (weighted) of a kernel from which on threads are worth it. */
 const LARGE = 2 ** 18;
+/**
+ * Reductions along columns go row by row from so many rows on, and so many columns. A task takes at most `MAX_COLUMNS`, for which the nearest cache holds what
+ * accumulates.
+ */
+const TALL = 64;
+const LEAST_COLUMNS = 32;
+const MAX_COLUMNS = 2048;
+const TASKS_A_THREAD = 2;
 /** Longest row of which values are kept from pass to pass. */
 const MAX_CARRIED_ELEMENTS = 65536;
 /**
@@ -90,6 +99,9 @@ interface Compiled {
   readonly program: SharedProgram;
 }
 
+/** The same with the bytes of scratch memory for four columns. */
+type TallCompiled = Compiled & { readonly scratch: number };
+
 /** A fused kernel: whole, and in pieces once it is asked for so. */
 export interface FusedKernel {
   readonly structure: FusedStructure;
@@ -97,6 +109,8 @@ export interface FusedKernel {
   /** The same without values kept from pass to pass, for rows that are too long for that. */
   plain: Compiled | null;
   pieces: Compiled | null;
+  /** Row by row, for reductions along columns of many rows; null where that is not to be had, undefined if it was not tried yet. */
+  tall: TallCompiled | null | undefined;
   /** Rough number of elements of an addition that one of its elements costs. */
   readonly weight: number;
 }
@@ -160,7 +174,7 @@ export class WasmEngine {
     if (module === null) return null;
     this.#pending.delete(structure.key);
     const weight = 1 + kernel.bytes.length / 2000;
-    return { structure, whole: this.#instance(kernel, module), plain: null, pieces: null, weight };
+    return { structure, whole: this.#instance(kernel, module), plain: null, pieces: null, tall: undefined, weight };
   }
 
   /** A compiled module, or null if the engine refuses its size here. */
@@ -308,6 +322,14 @@ export class WasmEngine {
       }
     }
     const lanes = walk.mode === "rows" ? 1 : sizes[walk.laneDim]!;
+    const large = rows * lanes * inner * kernel.weight >= LARGE;
+    if (walk.mode === "columns" && inner >= TALL && lanes >= LEAST_COLUMNS) {
+      if (kernel.tall === undefined) kernel.tall = isTall(walk) ? this.#tall(kernel.structure) : null;
+      if (kernel.tall !== null) {
+        this.#runTall(kernel.tall, rows, lanes, large);
+        return;
+      }
+    }
     const [rowStep, laneStep] = tilesOf(walk, rows, lanes, inner, data.strides);
     const perRow = Math.ceil(lanes / laneStep);
     let { whole } = kernel;
@@ -316,9 +338,26 @@ export class WasmEngine {
     const bytes = whole.kernel.carried * (inner * 4 + CARRY_SLACK);
     const scratch = bytes > 0 ? this.heap.scratch(bytes * this.pool.threads) : null;
     this.#job([PARAMETERS, rows, rowStep, lanes, laneStep, perRow, scratch?.address ?? 0, bytes]);
-    const large = rows * lanes * inner * kernel.weight >= LARGE;
     this.pool.run(KIND.run, whole.program, Math.ceil(rows / rowStep) * perRow, large);
     if (scratch !== null) this.heap.release(scratch.address, scratch.bytes);
+  }
+
+  #tall(structure: FusedStructure): TallCompiled | null {
+    const kernel = renderTall(structure, this.features);
+    const compiled = this.#variant(kernel);
+    return compiled === null ? null : { ...compiled, scratch: kernel.scratch };
+  }
+
+  #runTall({ program, scratch }: TallCompiled, rows: number, lanes: number, large: boolean): void {
+    const { threads } = this.pool;
+    const share = threads === 1 ? lanes : Math.ceil(lanes / (TASKS_A_THREAD * threads));
+    const step = Math.min(MAX_COLUMNS, Math.max(LEAST_COLUMNS, 16 * Math.ceil(share / 16)));
+    const perRow = Math.ceil(lanes / step);
+    const bytes = (scratch * step) / 4;
+    const memory = this.heap.scratch(bytes * threads);
+    this.#job([PARAMETERS, rows, 1, lanes, step, perRow, memory.address, bytes]);
+    this.pool.run(KIND.run, program, rows * perRow, large);
+    this.heap.release(memory.address, memory.bytes);
   }
 
   #job(words: readonly number[]): void {
@@ -373,12 +412,7 @@ export class WasmEngine {
       this.pool.run(KIND.piece, program, pieces, true);
       const { f64 } = this.heap.views;
       group.forEach((r, k) => {
-        const instr = s.instrs[r]!;
-        const reduction: Reduction = {
-          kind: instr.imm as Reduction["kind"],
-          from: s.instrs[instr.args[0]!]!.type,
-          to: instr.type,
-        };
+        const reduction = reductionOf(s, r);
         const at = (p: number): [number, number] => {
           const i = (scratch.address + p * width + 16 * k) >>> 3;
           return [f64[i]!, f64[i + 1]!];

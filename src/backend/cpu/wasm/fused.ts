@@ -1,19 +1,23 @@
 /** Fused kernels as WebAssembly: the loops over the iteration space, reductions and stores around the bodies of `body.ts`. */
 
 import type { FusedStructure } from "../../../graph/kernel.ts";
-import { BodyWriter, inner, type Carried, type Copy, type Positions } from "./body.ts";
+import { BodyWriter, inner, rowCopy, type Carried, type Copy, type Positions } from "./body.ts";
 import { ModuleBuilder, type FunctionBuilder, type Local } from "./emitter.ts";
+import type { Lanes } from "./lanes.ts";
 import type { LaneRange } from "./memory.ts";
 import {
+  addJoined,
   endReduce,
   foldLanes,
+  joinsGroups,
   mergeReduce,
+  reductionOf,
   startReduce,
   stepReduce,
   storeState,
   type Accumulator,
-  type Reduction,
 } from "./reduce.ts";
+import { atRow, forRows } from "./rows.ts";
 import { planWalk, type Walk } from "./space.ts";
 
 /** What the machine that runs the code has. */
@@ -173,9 +177,9 @@ class KernelWriter {
     const [, rowStart, rowEnd, laneStart, laneEnd] = this.#f.args as [Local, Local, Local, Local, Local];
     const body = this.#body;
     const { mode, laneDim } = this.#walk;
-    const whole: Copy = { values: new Map(), lanes: null };
+    const whole = rowCopy();
     body.level(0, [whole], this.#all, body.origin(), 0);
-    this.#rows(rowStart, rowEnd, (positions) => {
+    forRows(body, rowStart, rowEnd, (positions) => {
       const row = inner(whole);
       body.level(1, [row], this.#all, positions, 0);
       if (mode === "rows") {
@@ -194,12 +198,12 @@ class KernelWriter {
 
   reducePiece(phase: number): void {
     const [, row, , , state] = this.#f.args as [Local, Local, Local, Local, Local];
-    const copy: Copy = { values: new Map(), lanes: null };
+    const copy = rowCopy();
     const positions = this.#startRow(row, copy, phase);
     const group = this.#walk.reduces[phase]!;
     const [accumulators] = this.#reduceLoop(group, [copy], positions);
     group.forEach((r, i) => {
-      const reduction = this.#reduction(r);
+      const reduction = reductionOf(this.#s, r);
       foldLanes(this.#body.c, reduction, accumulators![i]!);
       storeState(this.#body.c, reduction, accumulators![i]!, state, 16 * i);
     });
@@ -207,7 +211,7 @@ class KernelWriter {
 
   storePiece(): void {
     const [, row, start] = this.#f.args as [Local, Local, Local];
-    const copy: Copy = { values: new Map(), lanes: null };
+    const copy = rowCopy();
     const positions = this.#startRow(row, copy, this.#walk.reduces.length);
     this.#f.if(this.#f.op("i32.eqz", [start]), () => this.#rowStores([copy], positions));
     this.#fullStores([copy], positions);
@@ -217,69 +221,16 @@ class KernelWriter {
   #startRow(row: Local, copy: Copy, phase: number): Positions {
     const body = this.#body;
     body.level(0, [copy], this.#all, body.origin(), 0);
-    const { positions } = this.#atRow(row);
+    const { positions } = atRow(body, row);
     body.level(1, [copy], this.#all, positions, 0);
     this.#walk.reduces.slice(0, phase).forEach((group, p) => {
-      for (const r of group) copy.values.set(r, body.state(r));
+      for (const r of group) body.reduced(r, copy, body.state(r));
       body.level(1, [copy], this.#all, positions, p + 1);
     });
     return positions;
   }
 
   // --- loops ----------------------------------------------------------------------------------------------------
-
-  /** Coordinates of row number `row`, and the positions there. */
-  #atRow(row: Local): { coordinates: Local[]; positions: Positions } {
-    const f = this.#f;
-    const { rowDims } = this.#walk;
-    const coordinates: Local[] = [];
-    let rest = row;
-    for (let k = rowDims.length - 1; k >= 0; k--) {
-      const size = this.#body.sizes[rowDims[k]!]!;
-      if (k === 0) coordinates[0] = rest;
-      else {
-        coordinates[k] = f.op("i32.rem_u", [rest, size]);
-        rest = f.op("i32.div_u", [rest, size]);
-      }
-    }
-    const positions = this.#body.origin();
-    rowDims.forEach((d, k) => this.#body.enter(positions, d, coordinates[k]!));
-    return { coordinates, positions };
-  }
-
-  #rows(start: Local, end: Local, body: (positions: Positions) => void): void {
-    const f = this.#f;
-    const { rowDims } = this.#walk;
-    const { coordinates, positions } = this.#atRow(start);
-    const own = coordinates.map((coordinate) => {
-      const copy = f.local("i32");
-      f.copy(copy, coordinate);
-      return copy;
-    });
-    const row = f.local("i32");
-    f.copy(row, start);
-    const last = rowDims.length - 1;
-    f.forLoop(row, end, 1, () => {
-      body(positions);
-      if (last < 0) return;
-      this.#body.move(positions, rowDims[last]!, 1);
-      if (last > 0) this.#carry(own, positions, last);
-    });
-  }
-
-  /** Counts a coordinate up, and at the end of its dimension goes on to the next one. */
-  #carry(coordinates: readonly Local[], positions: Positions, k: number): void {
-    const f = this.#f;
-    const d = this.#walk.rowDims[k]!;
-    f.assign(coordinates[k]!, "i32.add", [coordinates[k]!, f.const("i32", 1)]);
-    if (k === 0) return;
-    f.if(f.op("i32.eq", [coordinates[k]!, this.#body.sizes[d]!]), () => {
-      f.setConst(coordinates[k]!, 0);
-      this.#body.rewind(positions, d);
-      this.#body.move(positions, this.#walk.rowDims[k - 1]!, 1);
-      this.#carry(coordinates, positions, k - 1);
-    });
-  }
 
   /** Runs `body` for groups of lanes from `start` to `end`: several fours at a time, then single ones, then what is left. */
   #lanes(
@@ -354,11 +305,6 @@ class KernelWriter {
 
   // --- reductions and stores ------------------------------------------------------------------------------------
 
-  #reduction(r: number): Reduction {
-    const instr = this.#s.instrs[r]!;
-    return { kind: instr.imm as Reduction["kind"], from: this.#s.instrs[instr.args[0]!]!.type, to: instr.type };
-  }
-
   /** All phases of a row (or of some columns), then what is written. */
   #reductions(copies: readonly Copy[], positions: Positions): void {
     const { reduces, baseLevel, mode } = this.#walk;
@@ -367,10 +313,10 @@ class KernelWriter {
       if (group.length > 0) {
         const accumulators = this.#reduceLoop(group, copies, positions);
         group.forEach((r, i) => {
-          const reduction = this.#reduction(r);
+          const reduction = reductionOf(this.#s, r);
           copies.forEach((copy, u) => {
             if (mode === "rows") foldLanes(c, reduction, accumulators[u]![i]!);
-            copy.values.set(r, endReduce(c, reduction, accumulators[u]![i]!));
+            this.#body.reduced(r, copy, endReduce(c, reduction, accumulators[u]![i]!));
           });
         });
       }
@@ -386,7 +332,7 @@ class KernelWriter {
     const { c } = this.#body;
     const { mode, phases } = this.#walk;
     const along = mode === "rows";
-    const reductions = group.map((r) => this.#reduction(r));
+    const reductions = group.map((r) => reductionOf(this.#s, r));
     const count = along ? this.#copies : copies.length;
     const accumulators = Array.from({ length: count }, () => reductions.map((r) => startReduce(c, r)));
     const counts = reductions.some((r) => r.kind === "argmax" || r.kind === "argmin");
@@ -399,6 +345,13 @@ class KernelWriter {
       phase,
     );
     this.#inner(0, copies, positions, needed, phase, (within) => {
+      const operand = (copy: Copy, r: number): Lanes => copy.values.get(this.#s.instrs[r]!.args[0]!)!;
+      const joined = reductions.map((r) => along && within.length > 1 && joinsGroups(r));
+      group.forEach((r, i) => {
+        if (!joined[i]!) return;
+        const values = within.map((copy) => operand(copy, r));
+        addJoined(c, reductions[i]!, accumulators[0]![i]!, values);
+      });
       within.forEach((copy, u) => {
         const lanes = along ? copy.lanes : null;
         let index: Local | null = null;
@@ -408,8 +361,8 @@ class KernelWriter {
           if (along) index = c.i32("add", index, f.vector("i32x4", first, first + 1, first + 2, first + 3));
         }
         group.forEach((r, i) => {
-          const x = copy.values.get(this.#s.instrs[r]!.args[0]!)!;
-          stepReduce(c, reductions[i]!, accumulators[u]![i]!, x, index, lanes?.mask ?? null);
+          if (joined[i]!) return;
+          stepReduce(c, reductions[i]!, accumulators[u]![i]!, operand(copy, r), index, lanes?.mask ?? null);
         });
       });
       if (!counts) return;

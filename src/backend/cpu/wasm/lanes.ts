@@ -99,6 +99,13 @@ export class LaneCode {
     return this.relaxed ? this.f32("relaxed_nmadd", a, b, c) : this.f32("sub", c, this.f32("mul", a, b));
   }
 
+  /** Sum of float32 vectors, by halves. */
+  total(terms: readonly Local[]): Local {
+    if (terms.length === 1) return terms[0]!;
+    const middle = terms.length >> 1;
+    return this.f32("add", this.total(terms.slice(0, middle)), this.total(terms.slice(middle)));
+  }
+
   /** a * b + c of float64. */
   maddd(a: Local, b: Local, c: Local): Local {
     return this.relaxed ? this.f64("relaxed_madd", a, b, c) : this.f64("add", this.f64("mul", a, b), c);
@@ -125,6 +132,13 @@ export class LaneCode {
       terms = joined;
     }
     return terms[0]!;
+  }
+
+  /** The same by Horner's scheme: a multiplication less, for code of which many elements overlap. */
+  horner(x: Local, coefficients: readonly number[]): Local {
+    let sum = this.k(coefficients[coefficients.length - 1]!);
+    for (let i = coefficients.length - 2; i >= 0; i--) sum = this.madd(sum, x, this.k(coefficients[i]!));
+    return sum;
   }
 
   /** Polynomial in x of float64. */

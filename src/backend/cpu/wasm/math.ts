@@ -27,9 +27,17 @@ function reduce(c: LaneCode, x: Local): Reduced {
   const shifted = c.madd(x, c.k(Math.LOG2E), c.k(ROUNDER));
   const n = c.f32("sub", shifted, c.k(ROUNDER));
   const bits = c.i32("sub", shifted, c.k(ROUNDER));
-  const r = c.nmadd(n, c.k(LN2_LOW), c.nmadd(n, c.k(LN2_HIGH), x));
-  const p = c.madd(c.f32("mul", r, r), c.poly(r, EXP), r);
-  return { p, n, bits };
+  return { p: expLess1(c, remainder(c, x, n)), n, bits };
+}
+
+/** x - n ln 2 */
+function remainder(c: LaneCode, x: Local, n: Local): Local {
+  return c.nmadd(n, c.k(LN2_LOW), c.nmadd(n, c.k(LN2_HIGH), x));
+}
+
+/** exp(r) - 1 for |r| <= ln(2) / 2. */
+function expLess1(c: LaneCode, r: Local): Local {
+  return c.madd(c.f32("mul", r, r), c.horner(r, EXP), r);
 }
 
 /** y 2^n for y near 1, also where the result is subnormal or infinite. */
@@ -47,13 +55,23 @@ export function exp(c: LaneCode, x: Local): Local {
   return scale(c, c.f32("add", p, c.k(1)), bits);
 }
 
+/** exp of numbers that are at most 0 (or NaN), 1.1 ULP: 2^n needs no halves there. */
+export function expNonPositive(c: LaneCode, x: Local): Local {
+  // The low bits of n + 191, moved up, are the exponent of 2^(n + 64).
+  const rounder = ROUNDER + 191;
+  const clamped = c.f32("pmax", x, c.k(-105));
+  const shifted = c.madd(clamped, c.k(Math.LOG2E), c.k(rounder));
+  const r = remainder(c, clamped, c.f32("sub", shifted, c.k(rounder)));
+  const power = c.shift("shl", shifted, 23);
+  return c.f32("mul", c.madd(expLess1(c, r), power, power), c.k(2 ** -64));
+}
+
 /** 2^x, 1.1 ULP. */
 export function exp2(c: LaneCode, x: Local): Local {
   const clamped = c.f32("pmax", c.f32("pmin", x, c.k(129)), c.k(-151));
   const shifted = c.f32("add", clamped, c.k(ROUNDER));
   const n = c.f32("sub", shifted, c.k(ROUNDER));
-  const r = c.f32("mul", c.f32("sub", clamped, n), c.k(Math.LN2));
-  const p = c.madd(c.f32("mul", r, r), c.poly(r, EXP), r);
+  const p = expLess1(c, c.f32("mul", c.f32("sub", clamped, n), c.k(Math.LN2)));
   return scale(c, c.f32("add", p, c.k(1)), c.i32("sub", shifted, c.k(ROUNDER)));
 }
 

@@ -3,7 +3,7 @@
  * compensated (Neumaier's correction as a branchless two-sum).
  */
 
-import type { ReduceKind, ValueType } from "../../../graph/kernel.ts";
+import type { FusedStructure, ReduceKind, ValueType } from "../../../graph/kernel.ts";
 import type { Local } from "./emitter.ts";
 import type { LaneCode, Lanes } from "./lanes.ts";
 import { compare, extreme } from "./primitives.ts";
@@ -13,6 +13,12 @@ export interface Reduction {
   readonly kind: ReduceKind;
   readonly from: ValueType;
   readonly to: ValueType;
+}
+
+/** What the reduction `r` of a kernel is. */
+export function reductionOf({ instrs }: FusedStructure, r: number): Reduction {
+  const { args, type, imm } = instrs[r]!;
+  return { kind: imm as ReduceKind, from: instrs[args[0]!]!.type, to: type };
 }
 
 /** Accumulator: its vectors, in locals that change. */
@@ -152,6 +158,16 @@ export function stepReduce(
     next = merged(c, r, acc, parts);
   }
   next.forEach((part, i) => c.f.copy(acc[i]!, part));
+}
+
+/** True if values that are there side by side are added as they are, and only their sums in float64. */
+export function joinsGroups({ kind, from }: Reduction): boolean {
+  return kind === "sum" && from === "f";
+}
+
+/** Takes in several values of a reduction that `joinsGroups`. */
+export function addJoined(c: LaneCode, r: Reduction, acc: Accumulator, values: readonly Lanes[]): void {
+  stepReduce(c, r, acc, c.one("f", c.total(values.map((value) => value.parts[0]!))), null, null);
 }
 
 /** Takes another accumulator in. */

@@ -5,12 +5,13 @@
  * - "map": no reduction; lanes along the last outer dimension.
  * - "rows": reductions whose operands lie along the last inner dimension; lanes run along that.
  * - "columns": reductions whose operands lie along the last outer dimension; four neighbouring results at a time.
+ * - "tall": the same, with the loop over neighbouring results inside those over inner dimensions.
  */
 
 import { ITEM_SIZE } from "../../../dtype.ts";
 import type { FusedStructure, Instr } from "../../../graph/kernel.ts";
 
-export type WalkMode = "map" | "rows" | "columns";
+export type WalkMode = "map" | "rows" | "columns" | "tall";
 
 /** A kernel's loops: level 0 is the whole call, level 1 a row (all coordinates in `rowDims`), each further one a loop over a dimension. */
 export interface Walk {
@@ -24,7 +25,7 @@ export interface Walk {
   readonly innerDims: readonly number[];
   /** Level of the loop over each dimension. */
   readonly levelOf: readonly number[];
-  /** Level at which reductions begin and end. */
+  /** Level at which reductions begin and (but in mode "tall") end. */
   readonly baseLevel: number;
   /** Level at which each instruction is computed. */
   readonly depths: readonly number[];
@@ -96,27 +97,30 @@ function prefersColumns(s: FusedStructure): boolean {
   return across < along;
 }
 
-/** Plans the loops of a kernel. */
-export function planWalk(s: FusedStructure): Walk {
+/** Plans the loops of a kernel; if `tall`, one that would be in mode "columns" is in mode "tall". */
+export function planWalk(s: FusedStructure, tall = false): Walk {
   const rank = Math.max(s.outerRank + s.innerRank, 1);
   const classes = s.accesses.map((a) => (a.classes === "" ? "0" : a.classes));
   const outer = s.outerRank + s.innerRank === 0 ? [0] : Array.from({ length: s.outerRank }, (_, d) => d);
   const inner = Array.from({ length: s.innerRank }, (_, d) => s.outerRank + d);
-  const mode: WalkMode = inner.length === 0 ? "map" : prefersColumns(s) ? "columns" : "rows";
+  const acrossRows = tall ? "tall" : "columns";
+  const mode: WalkMode = inner.length === 0 ? "map" : prefersColumns(s) ? acrossRows : "rows";
   const laneDim = mode === "rows" ? inner[inner.length - 1]! : outer[outer.length - 1]!;
   const rowDims = mode === "rows" ? outer : outer.slice(0, -1);
   const levelOf = new Array<number>(rank).fill(1);
   let level = 1;
-  if (mode !== "rows") levelOf[laneDim] = ++level;
+  if (mode === "map" || mode === "columns") levelOf[laneDim] = ++level;
   const baseLevel = level;
   for (const d of inner) levelOf[d] = ++level;
+  if (mode === "tall") levelOf[laneDim] = ++level;
+  const resultLevel = mode === "tall" ? level : baseLevel;
   const depths: number[] = [];
   const varies: boolean[] = [];
   const slopes: (0 | 1 | null)[] = [];
   const phases: number[] = [];
   const reduces: number[][] = [];
   s.instrs.forEach((instr, i) => {
-    depths.push(depthOf(instr, depths, classes, levelOf, baseLevel));
+    depths.push(depthOf(instr, depths, classes, levelOf, resultLevel));
     const isAccess = instr.op === "load" || instr.op === "iota";
     const own = isAccess && classes[instr.imm as number]![laneDim] !== "0";
     // In mode "rows" a reduction is over the lanes.
@@ -165,9 +169,9 @@ function depthOf(
   depths: readonly number[],
   classes: readonly string[],
   levelOf: readonly number[],
-  baseLevel: number,
+  resultLevel: number,
 ): number {
-  if (instr.op === "reduce") return baseLevel;
+  if (instr.op === "reduce") return resultLevel;
   let depth = 0;
   for (const a of instr.args) depth = Math.max(depth, depths[a]!);
   if (instr.op === "load" || instr.op === "iota")
