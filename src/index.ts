@@ -49,6 +49,7 @@ export { setPrintOptions, getPrintOptions, type PrintOptions, type PrintSettings
 
 export {
   arange,
+  asTensor,
   empty,
   emptyLike,
   eye,

@@ -75,7 +75,7 @@ export function startTapegrad(
   let last: Tensor | null = null;
   return {
     step({ x, y }) {
-      const loss = lossOf(tg.tensor(x, { shape: model.xShape }), tg.tensor(y, { shape: [y.length] }));
+      const loss = lossOf(tg.asTensor(x, { shape: model.xShape }), tg.asTensor(y));
       optimizer.zeroGrad();
       loss.backward();
       optimizer.step();

@@ -82,7 +82,7 @@ export function tensor(...args: ArgsOf<typeof TENSOR>): Tensor {
     copy = options.dtype != null && options.dtype !== data.dtype ? copy.to(options.dtype) : copy.clone();
     return finish(shape === null ? copy : copy.reshape([...shape]), options);
   }
-  if (ArrayBuffer.isView(data)) return fromTyped(data, shape, options);
+  if (ArrayBuffer.isView(data)) return fromTyped("tensor", data, shape, options, false);
   const flat: number[] = [];
   const sizes: number[] = [];
   const kinds = { booleans: false, numbers: false };
@@ -99,7 +99,62 @@ export function tensor(...args: ArgsOf<typeof TENSOR>): Tensor {
   return finish(fromHost(backend, host, target, dtype), options);
 }
 
-function fromTyped(data: ArrayBufferView, shape: readonly number[] | null, options: TensorOptions): Tensor {
+const AS_TENSOR = signature<
+  { data: NestedArray | NumericArray | Tensor; shape?: readonly number[] | null } & TensorOptions
+>()("asTensor", ["data"], ["shape", ...OPTIONS]);
+
+/**
+ * A tensor of the values in `data` without a copy where that can be, PyTorch's `as_tensor`: of a tensor, itself, or `to(dtype)` and `to(device)` of it, with its
+ * history; of a typed array whose elements are those of the dtype, one that reads the array when it needs to. Such an array is not to be changed afterwards: whether
+ * the tensor shows it is not said. All else is copied as `tensor` does, whose errors it throws.
+ */
+export function asTensor(...args: ArgsOf<typeof AS_TENSOR>): Tensor {
+  const { data, shape = null, ...options } = parse(AS_TENSOR, args);
+  if (options.dtype != null) checkDType(options.dtype, "asTensor");
+  if (isTensor(data)) {
+    let result = data;
+    if (options.device != null) result = result.to(options.device as "cpu");
+    if (options.dtype != null) result = result.to(options.dtype);
+    if (shape !== null) result = result.reshape([...shape]);
+    return options.requiresGrad == null || options.requiresGrad === result.requiresGrad
+      ? result
+      : finish(result.detach(), options);
+  }
+  return ArrayBuffer.isView(data)
+    ? fromTyped("asTensor", data, shape, options, true)
+    : tensor(data, { ...options, shape });
+}
+
+/** The memory of a typed array as a host array of `dtype`; null if its elements are others, or the memory may be resized or shared. */
+function sharedHost(data: ArrayBufferView, dtype: DType): HostArray | null {
+  const { buffer, byteOffset } = data;
+  if (!(buffer instanceof ArrayBuffer) || (buffer as { resizable?: boolean }).resizable === true) return null;
+  const { length } = data as unknown as ArrayLike<number>;
+  switch (dtype) {
+    case "float32":
+      return data instanceof Float32Array ? new Float32Array(buffer, byteOffset, length) : null;
+    case "float64":
+      return data instanceof Float64Array ? new Float64Array(buffer, byteOffset, length) : null;
+    case "int32":
+      return data instanceof Int32Array ? new Int32Array(buffer, byteOffset, length) : null;
+    case "uint8":
+      return data instanceof Uint8Array || data instanceof Uint8ClampedArray
+        ? new Uint8Array(buffer, byteOffset, length)
+        : null;
+    case "float16":
+      return data.constructor.name === "Float16Array" ? new Uint16Array(buffer, byteOffset, length) : null;
+    default:
+      return null;
+  }
+}
+
+function fromTyped(
+  op: string,
+  data: ArrayBufferView,
+  shape: readonly number[] | null,
+  options: TensorOptions,
+  shares: boolean,
+): Tensor {
   const source = data as unknown as ArrayLike<number>;
   const own: DType | null =
     data instanceof Float32Array || data instanceof Float64Array
@@ -116,16 +171,17 @@ function fromTyped(data: ArrayBufferView, shape: readonly number[] | null, optio
             : null;
   if (own === null)
     throw new DTypeError(
-      `tensor: ${data.constructor.name} has no dtype here; use a Float32Array, Float64Array, Int32Array or Uint8Array`,
+      `${op}: ${data.constructor.name} has no dtype here; use a Float32Array, Float64Array, Int32Array or Uint8Array`,
     );
   const dtype = options.dtype ?? own;
-  const backend = placeFor("tensor", options, dtype);
-  const target = shape === null ? [source.length] : checkSizes("tensor", shape);
+  const backend = placeFor(op, options, dtype);
+  const target = shape === null ? [source.length] : checkSizes(op, shape);
   if (numel(target) !== source.length)
     throw new ShapeError(
-      `tensor: ${source.length} values do not fill shape ${showShape(target)} (${numel(target)} elements)`,
+      `${op}: ${source.length} values do not fill shape ${showShape(target)} (${numel(target)} elements)`,
     );
-  return finish(fromHost(backend, hostArrayOf(dtype, source), target, dtype), options);
+  const shared = shares ? sharedHost(data, dtype) : null;
+  return finish(fromHost(backend, shared ?? hostArrayOf(dtype, source), target, dtype), options);
 }
 
 function flattenInto(

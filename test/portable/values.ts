@@ -26,6 +26,44 @@ export const values = suite("values and arguments", {
     expectEqual(await (await tg.tensor([true, false, true]).t().nonzero()).toArray(), [[0], [2]]);
   },
 
+  "asTensor takes arrays as they are and tensors as they come": async () => {
+    const shared = tg.asTensor(new Float32Array([1, 2, 3, 4]), { shape: [2, 2] });
+    expectEqual([shared.dtype, await shared.add(1).toArray()], ["float32", [[2, 3], [4, 5]]]); // prettier-ignore
+    // Views that begin anywhere, and lengths that fill no word.
+    const bytes = tg.asTensor(new Uint8Array([9, 1, 2, 3, 4, 5, 9]).subarray(1, 6));
+    expectEqual([bytes.dtype, await bytes.toArray()], ["uint8", [1, 2, 3, 4, 5]]);
+    expectEqual(
+      await tg
+        .asTensor(new Uint8ClampedArray([7, 8]).subarray(1))
+        .mul(2)
+        .toArray(),
+      [16],
+    );
+    const whole = tg.asTensor(new Int32Array([5, -6, 7]).subarray(1), { requiresGrad: false });
+    expectEqual([whole.dtype, await whole.toArray()], ["int32", [-6, 7]]);
+    const exact = tg.asTensor(new Float64Array([1 / 3]), { dtype: "float64", device: "cpu" });
+    expectEqual([exact.dtype, exact.item() instanceof Promise, await exact.item()], ["float64", true, 1 / 3]);
+    expectEqual(
+      [tg.asTensor(new Float64Array([1])).dtype, tg.asTensor(new Int16Array([1])).dtype],
+      ["float32", "int32"],
+    );
+    // Elements of another type are converted, lists and numbers are those of `tensor`.
+    expectEqual(await tg.asTensor(new Float32Array([1.9, -1.9]), { dtype: "int32" }).toArray(), [1, -1]);
+    expectEqual([tg.asTensor([true]).dtype, tg.asTensor(3).shape, tg.asTensor([]).shape], ["bool", [], [0]]);
+    // In place it is the tensor that changes, not the array.
+    const array = new Float32Array([1, 2]);
+    expectEqual([await tg.asTensor(array).mul_(5).toArray(), [...array]], [[5, 10], [1, 2]]); // prettier-ignore
+    const w = leaf([1, 2]);
+    ensure(tg.asTensor(w) === w, "a tensor is given back as it is");
+    const half = tg.asTensor(w.mul(2), { dtype: "float64", device: "cpu" });
+    expectEqual([half.dtype, half.requiresGrad], ["float64", true]);
+    half.sum().backward();
+    expectEqual(await gradOf(w), [2, 2]);
+    ensure(!tg.asTensor(w, { requiresGrad: false }).requiresGrad && w.requiresGrad, "the other tensor is detached");
+    await expectThrows(() => tg.asTensor(new Float32Array(3), { shape: [2] }), "asTensor: 3 values do not fill shape");
+    await expectThrows(() => tg.asTensor(new BigInt64Array(3) as never), "asTensor: BigInt64Array has no dtype");
+  },
+
   "maskedSelect picks, broadcasts and has a gradient": async () => {
     const x = leaf([[1, 2, 3], [4, 5, 6]]); // prettier-ignore
     const y = await x.maskedSelect(x.gt(2.5));

@@ -79,38 +79,60 @@ function castTo(name: "to" | "type"): Generator {
   };
 }
 
+/** `tensor` of lists and typed arrays. */
+const ofData: Generator = (dice) => {
+  const size = shape(dice, 0, 3);
+  const type = optionalType(dice);
+  const kind = dice.pick(["numbers", "booleans", "typed"] as const);
+  const values = Array.from({ length: count(size) }, () =>
+    kind === "booleans" ? dice.int(0, 1) : dice.int(0, 20) / (type == null || isFloat(type) ? 4 : 1),
+  );
+  const own: DType = kind === "booleans" ? "bool" : "float32";
+  const expect = (): Model =>
+    make(size, type ?? own, () => 0).data.length === values.length
+      ? { shape: size, dtype: type ?? own, data: values.map((v) => store(type ?? own, v)) }
+      : refuse("size");
+  if (type === "int32" && kind === "numbers" && values.length > 0 && dice.chance(0.1))
+    return {
+      args: [[...values, dice.pick([3e9, -3e9, NaN, Infinity])]],
+      options: { dtype: type },
+      expect: () => refuse("overflow"),
+    };
+  if (kind === "typed") return form(dice, [Float64Array.from(values)], [], { shape: size, dtype: type }, expect);
+  let next = 0;
+  const nest = (d: number): unknown =>
+    d === size.length
+      ? kind === "booleans"
+        ? values[next++] === 1
+        : values[next++]
+      : Array.from({ length: size[d]! }, () => nest(d + 1));
+  // A list without elements cannot tell the sizes behind the first empty one, nor its dtype.
+  if (values.length === 0)
+    return form(dice, [[]], [], { shape: size, dtype: type }, () => filled(size, type ?? "float32", 0));
+  return form(dice, [nest(0)], [], { dtype: type }, expect);
+};
+
 /** New tensors, conversions, random numbers, writing. */
 export const CREATION: Table = {
-  tensor: (dice) => {
-    const size = shape(dice, 0, 3);
+  tensor: ofData,
+  asTensor: (dice) => {
     const type = optionalType(dice);
-    const kind = dice.pick(["numbers", "booleans", "typed"] as const);
-    const values = Array.from({ length: count(size) }, () =>
-      kind === "booleans" ? dice.int(0, 1) : dice.int(0, 20) / (type == null || isFloat(type) ? 4 : 1),
-    );
-    const own: DType = kind === "booleans" ? "bool" : "float32";
-    const expect = (): Model =>
-      make(size, type ?? own, () => 0).data.length === values.length
-        ? { shape: size, dtype: type ?? own, data: values.map((v) => store(type ?? own, v)) }
-        : refuse("size");
-    if (type === "int32" && kind === "numbers" && values.length > 0 && dice.chance(0.1))
-      return {
-        args: [[...values, dice.pick([3e9, -3e9, NaN, Infinity])]],
-        options: { dtype: type },
-        expect: () => refuse("overflow"),
-      };
-    if (kind === "typed") return form(dice, [Float64Array.from(values)], [], { shape: size, dtype: type }, expect);
-    let next = 0;
-    const nest = (d: number): unknown =>
-      d === size.length
-        ? kind === "booleans"
-          ? values[next++] === 1
-          : values[next++]
-        : Array.from({ length: size[d]! }, () => nest(d + 1));
-    // A list without elements cannot tell the sizes behind the first empty one, nor its dtype.
-    if (values.length === 0)
-      return form(dice, [[]], [], { shape: size, dtype: type }, () => filled(size, type ?? "float32", 0));
-    return form(dice, [nest(0)], [], { dtype: type }, expect);
+    if (dice.chance(0.3)) {
+      const x = tensorOf(dice);
+      return form(dice, [x], [], { dtype: type }, () => cast(x, type ?? x.dtype));
+    }
+    if (dice.chance(0.3)) return ofData(dice);
+    const values = Array.from({ length: dice.int(0, 9) }, () => dice.int(0, 20));
+    const [data, own] = dice.pick([
+      [Float32Array.from(values), "float32"],
+      [Int32Array.from(values), "int32"],
+      [Uint8Array.from([99, ...values]).subarray(1), "uint8"],
+    ] as const);
+    return form(dice, [data], [], { dtype: type }, () => ({
+      shape: [values.length],
+      dtype: type ?? own,
+      data: values.map((v) => store(type ?? own, v)),
+    }));
   },
   zeros: constant(0),
   ones: constant(1),
