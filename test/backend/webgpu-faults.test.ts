@@ -20,7 +20,7 @@ async function openDevice(): Promise<GPUDevice> {
 }
 
 function backendOn(device: GPUDevice, options: WebGpuBackendOptions = {}): WebGpuBackend {
-  return new WebGpuBackend({ device, owned: false, description: "test", isSoftware: true }, options);
+  return new WebGpuBackend({ device, owned: false, immediateBytes: 0, description: "test", isSoftware: true }, options);
 }
 
 /** out = x + 1, over so many float32. */

@@ -4,7 +4,8 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Backend } from "../../src/backend/backend.ts";
 import { CpuBackend } from "../../src/backend/cpu/backend.ts";
-import type { WebGpuBackend, WebGpuBackendOptions } from "../../src/backend/webgpu/backend.ts";
+import { WebGpuBackend, type WebGpuBackendOptions } from "../../src/backend/webgpu/backend.ts";
+import { findDevice } from "../../src/backend/webgpu/device.ts";
 import type { DType } from "../../src/dtype.ts";
 import type { ReduceKind } from "../../src/graph/kernel.ts";
 import { bufferOf, callOf, elements, fusedKernel, runKernel, type KernelSpec } from "../support/kernels.ts";
@@ -33,6 +34,7 @@ const WAYS: readonly (readonly [string, WebGpuBackendOptions])[] = [
   ["few lanes", { figures: { isSoftware: false, busyGroups: 1 } }],
   ["many lanes", { figures: { isSoftware: false, busyGroups: 64 } }],
   ["no subgroups", { figures: { isSoftware: false, busyGroups: 64 }, without: ["subgroups"] }],
+  ["no immediates", { without: ["immediate_address_space"] }],
   ["chunks", { figures: { isSoftware: false, busyGroups: 4096 } }],
 ];
 
@@ -47,6 +49,50 @@ test("the adapter has subgroups, so that both forms of reductions are tested", a
     expect(sizes[0]).toBeGreaterThan(1);
     expect(sizes[1]).toBe(1);
   });
+});
+
+test.each([
+  { name: "immediates, as many as there may be", options: {}, immediateBytes: 64 },
+  { name: "a buffer without them", options: { without: ["immediate_address_space"] }, immediateBytes: 0 },
+])("parameters are $name", async ({ options, immediateBytes }) => {
+  const found = await findDevice(options);
+  if ("reason" in found) throw new Error(found.reason);
+  expect(found.immediateBytes).toBe(immediateBytes);
+  const texts: string[] = [];
+  const { device } = found;
+  const make = device.createShaderModule.bind(device);
+  device.createShaderModule = (descriptor) => {
+    texts.push(descriptor.code);
+    return make(descriptor);
+  };
+  const backend = new WebGpuBackend(found, {});
+  try {
+    // Few parameters, then an access of five strides for each of three operands: more than 16 words.
+    for (const rank of [1, 5]) {
+      const outer = range(rank).map(() => 2);
+      const strides = range(rank).map((d) => 3 * 2 ** d);
+      const count = 3 * (2 ** rank - 1) + 1;
+      const spec: KernelSpec = {
+        outer,
+        reads: [
+          { dtype: "float32", strides },
+          { dtype: "float32", strides: strides.toReversed() },
+        ],
+        writes: [{ dtype: "float32", strides: range(rank).map((d) => 2 ** (rank - 1 - d)) }],
+        body: (b, [x, y]) => [b.sub(x!, y!)],
+      };
+      const data = [range(count), range(count).map((i) => i * i)];
+      expect(await runKernel(backend, spec, data, [2 ** rank])).toEqual(
+        await runKernel(new CpuBackend(), spec, data, [2 ** rank]),
+      );
+    }
+    const isImmediate = texts.map((text) => text.includes("var<immediate> params"));
+    expect(texts.map((text) => text.includes("var<uniform> params"))).toEqual(isImmediate.map((is) => !is));
+    expect(isImmediate).toEqual(immediateBytes > 0 ? [true, false] : [false, false]);
+  } finally {
+    backend.destroy();
+    device.destroy();
+  }
 });
 
 describe("elementwise", () => {

@@ -168,7 +168,7 @@ export class WebGpuBackend implements Backend {
         !this.#figures.isSoftware && bytes <= this.#figures.segmentBytes && fitsAttention(this.#figures, width),
     };
     this.#status = device.createBuffer({ size: 4, usage: USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST });
-    this.#pipelines = new Pipelines(device, debug);
+    this.#pipelines = new Pipelines(device, debug, found.immediateBytes);
     this.#recorder = new Recorder(device, this.#pipelines, this.#status, this.#figures.budget, (submission, scope) =>
       this.#stream.submitted(submission, scope),
     );

@@ -1,5 +1,6 @@
 /** Finds a GPU device: in browsers, workers and Deno through `navigator.gpu`, in Node through the optional package `webgpu`, or the user's own. */
 
+import { IMMEDIATES } from "./shader.ts";
 import { probeSubgroups } from "./subgroups.ts";
 
 /** What is needed of a `GPU` (such as `navigator.gpu`). Structural, so that no GPU types are needed to name it. */
@@ -23,7 +24,7 @@ export interface WebGpuOptions {
   readonly powerPreference?: "high-performance" | "low-power" | undefined;
   /** Limits by name to keep to where they are lower than the adapter's (to see how a smaller device fares). */
   readonly limits?: Readonly<Record<string, number>> | undefined;
-  /** Optional features not to use, by name. */
+  /** Optional features not to use, by name; `immediate_address_space` is one, too. */
   readonly without?: readonly string[] | undefined;
 }
 
@@ -32,6 +33,8 @@ export interface FoundDevice {
   readonly device: GPUDevice;
   /** False if the user made the device: it is not destroyed with the backend. */
   readonly owned: boolean;
+  /** Bytes of parameters that a shader may take as immediates; 0 where there are none. */
+  readonly immediateBytes: number;
   /** Such as "nvidia hopper: NVIDIA H200 (driver 570)". */
   readonly description: string;
   readonly isSoftware: boolean;
@@ -69,7 +72,8 @@ export async function findDevice(options: WebGpuOptions = {}): Promise<FoundDevi
   const given = options.gpu;
   if (given !== undefined && "createBuffer" in given) {
     const device = given as unknown as GPUDevice;
-    return { device, owned: false, ...describe(device.adapterInfo) };
+    // What its `GPU` can is not known.
+    return { device, owned: false, immediateBytes: 0, ...describe(device.adapterInfo) };
   }
   const gpu = given === undefined ? await defaultGpu() : (given as unknown as GPU);
   if ("reason" in gpu) return gpu;
@@ -85,12 +89,15 @@ export async function findDevice(options: WebGpuOptions = {}): Promise<FoundDevi
     const most = adapter.limits[name];
     limits[name] = Math.min(most, options.limits?.[name] ?? most);
   }
+  const hasImmediates = gpu.wgslLanguageFeatures?.has(IMMEDIATES) && options.without?.includes(IMMEDIATES) !== true;
+  const immediateBytes = hasImmediates ? (adapter.limits.maxImmediateSize ?? 0) : 0;
+  if (immediateBytes > 0) limits["maxImmediateSize"] = immediateBytes;
   const wanted = OPTIONAL_FEATURES.filter((f) => adapter.features.has(f) && !options.without?.includes(f));
   try {
     const device = await adapter.requestDevice({ requiredLimits: limits, requiredFeatures: wanted });
     origins.set(device, [gpu, adapter]);
     await probeSubgroups(device);
-    return { device, owned: true, ...describe(adapter.info) };
+    return { device, owned: true, immediateBytes, ...describe(adapter.info) };
   } catch (error) {
     return { reason: `the GPU adapter gave no device: ${messageOf(error)}` };
   }

@@ -1,7 +1,7 @@
 /** Compiled shaders: made in the background, waited for in order. */
 
 import { DeviceError } from "../../errors.ts";
-import type { Shader } from "./shader.ts";
+import { withImmediates, type Shader } from "./shader.ts";
 
 /** A shader that is compiled or being compiled. */
 export interface Pipeline {
@@ -11,6 +11,8 @@ export interface Pipeline {
   /** Set if the shader cannot be compiled. */
   error: DeviceError | null;
   readonly bufferLayout: GPUBindGroupLayout;
+  /** True if its parameters are immediates. */
+  readonly isImmediate: boolean;
   /** Settles, without failing, when `ready` or `error` is set. */
   readonly done: Promise<void>;
 }
@@ -22,13 +24,17 @@ export class Pipelines {
   readonly #known = new Map<string, Pipeline>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
   readonly #pipelineLayouts = new Map<string, GPUPipelineLayout>();
-  /** Layouts of group 0: parameters, and parameters with the status word. */
+  /** Bytes of parameters that may be immediates. */
+  readonly #immediateBytes: number;
+  /** Layouts of group 0: parameters, parameters with the status word, and that alone. */
   readonly plainLayout: GPUBindGroupLayout;
   readonly statusLayout: GPUBindGroupLayout;
+  readonly onlyStatusLayout: GPUBindGroupLayout;
 
-  constructor(device: GPUDevice, debug: boolean) {
+  constructor(device: GPUDevice, debug: boolean, immediateBytes: number) {
     this.#device = device;
     this.#debug = debug;
+    this.#immediateBytes = immediateBytes;
     const params: GPUBindGroupLayoutEntry = {
       binding: 0,
       visibility: 4,
@@ -37,6 +43,7 @@ export class Pipelines {
     const status: GPUBindGroupLayoutEntry = { binding: 1, visibility: 4, buffer: { type: "storage" } };
     this.plainLayout = device.createBindGroupLayout({ entries: [params] });
     this.statusLayout = device.createBindGroupLayout({ entries: [params, status] });
+    this.onlyStatusLayout = device.createBindGroupLayout({ entries: [status] });
   }
 
   /** Number of shaders compiled or being compiled. */
@@ -56,11 +63,14 @@ export class Pipelines {
     const bufferLayout = this.#layout(modes);
     // The scope keeps a faulty shader from being reported a second time as an uncaptured error.
     this.#device.pushErrorScope("validation");
-    const module = this.#device.createShaderModule({ code: shader.code });
+    const bytes = shader.words * 4;
+    const isImmediate = bytes <= this.#immediateBytes;
+    const code = isImmediate ? withImmediates(shader.code) : shader.code;
+    const module = this.#device.createShaderModule({ code });
     void this.#device.popErrorScope().catch(() => null);
     const compiled = this.#device.createComputePipelineAsync({
       label: shader.key.slice(0, 200),
-      layout: this.#pipelineLayout(modes, bufferLayout, shader.usesStatus),
+      layout: this.#pipelineLayout(modes, bufferLayout, shader.usesStatus, isImmediate ? bytes : 0),
       compute: { module, entryPoint: "main" },
     });
     const pipeline: Pipeline = {
@@ -68,6 +78,7 @@ export class Pipelines {
       ready: null,
       error: null,
       bufferLayout,
+      isImmediate,
       done: compiled.then(
         (ready) => {
           pipeline.ready = ready;
@@ -109,13 +120,21 @@ export class Pipelines {
     return layout;
   }
 
-  #pipelineLayout(modes: string, buffers: GPUBindGroupLayout, usesStatus: boolean): GPUPipelineLayout {
-    const key = `${modes}${usesStatus ? "!" : ""}`;
+  #pipelineLayout(
+    modes: string,
+    buffers: GPUBindGroupLayout,
+    usesStatus: boolean,
+    immediateSize: number,
+  ): GPUPipelineLayout {
+    const key = `${modes}${usesStatus ? "!" : ""}${immediateSize}`;
     let layout = this.#pipelineLayouts.get(key);
     if (layout === undefined) {
-      layout = this.#device.createPipelineLayout({
-        bindGroupLayouts: [usesStatus ? this.statusLayout : this.plainLayout, buffers],
-      });
+      let first: GPUBindGroupLayout | null = usesStatus ? this.statusLayout : this.plainLayout;
+      if (immediateSize > 0) first = usesStatus ? this.onlyStatusLayout : null;
+      const bindGroupLayouts = [first, buffers];
+      layout = this.#device.createPipelineLayout(
+        immediateSize > 0 ? { bindGroupLayouts, immediateSize } : { bindGroupLayouts },
+      );
       this.#pipelineLayouts.set(key, layout);
     }
     return layout;

@@ -61,6 +61,7 @@ export class Recorder implements WordWriter {
   readonly #groups = new Map<string, GPUBindGroup>();
   readonly #groupsOfMemory = new Map<number, Set<string>>();
   readonly #paramGroups = new Map<string, GPUBindGroup>();
+  readonly #statusGroup: GPUBindGroup;
   readonly #layoutIds = new Map<GPUBindGroupLayout, number>();
   /** Dispatches recorded so far. */
   dispatches = 0;
@@ -77,6 +78,8 @@ export class Recorder implements WordWriter {
     this.#status = status;
     this.#budget = budget;
     this.#submitted = submitted;
+    const entries = [{ binding: 1, resource: { buffer: status } }];
+    this.#statusGroup = device.createBindGroup({ layout: pipelines.onlyStatusLayout, entries });
     this.#arena = device.createBuffer({ size: ARENA_BYTES, usage: USAGE.UNIFORM | USAGE.COPY_DST });
   }
 
@@ -104,10 +107,10 @@ export class Recorder implements WordWriter {
   ): void {
     // A submission may be what the watchdog looks at.
     if (this.#work > 0 && this.#work + work > this.#budget.units) this.flush();
-    const { shader } = pipeline;
+    const { shader, isImmediate } = pipeline;
     const size = Math.ceil((shader.words * 4) / ALIGNMENT) * ALIGNMENT;
-    this.#window = Math.max(this.#window, size);
-    if (this.#end + this.#window > ARENA_BYTES) {
+    if (!isImmediate) this.#window = Math.max(this.#window, size);
+    if (this.#end + Math.max(this.#window, size) > ARENA_BYTES) {
       this.flush();
       this.#start = this.#end = 0;
     }
@@ -119,10 +122,16 @@ export class Recorder implements WordWriter {
     writeWords(this);
     if (this.#word !== offset / 4 + shader.words)
       throw new Error(`${shader.key} takes ${shader.words} words of parameters, got ${this.#word - offset / 4}`);
-    this.#end = offset + size;
     const pass = this.#computePass();
     pass.setPipeline(pipeline.ready!);
-    pass.setBindGroup(0, this.#paramGroup(this.#window, shader.usesStatus), [offset]);
+    if (isImmediate) {
+      // They are copied at the call: the next dispatch writes its words over them.
+      pass.setImmediates(0, this.#u32, offset / 4, shader.words);
+      if (shader.usesStatus) pass.setBindGroup(0, this.#statusGroup);
+    } else {
+      this.#end = offset + size;
+      pass.setBindGroup(0, this.#paramGroup(this.#window, shader.usesStatus), [offset]);
+    }
     pass.setBindGroup(1, this.#bindGroup(pipeline.bufferLayout, memory));
     pass.dispatchWorkgroups(groups[0], groups[1]);
     this.#work += work;

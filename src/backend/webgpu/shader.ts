@@ -9,7 +9,7 @@ export interface Binding {
   readonly writes: boolean;
 }
 
-/** A shader and how to bind it. Group 0 holds the parameters and the status word, group 1 the buffers in order. */
+/** A shader and how to bind it. Group 0 holds the parameters (where they are no immediates) and the status word, group 1 the buffers in order. */
 export interface Shader {
   /** Same key, same code. */
   readonly key: string;
@@ -37,6 +37,16 @@ export const WORKGROUP = 256;
  * compiler that knew them could fold what depends on them.
  */
 const HEADER = ["inf: u32", "nan: u32", "tag: u32"];
+
+const UNIFORM_PARAMS = "@group(0) @binding(0) var<uniform> params: Params;\n";
+
+/** Name of WGSL's extension by which parameters need no buffer. */
+export const IMMEDIATES = "immediate_address_space";
+
+/** The text of a shader whose parameters are immediates. */
+export function withImmediates(code: string): string {
+  return `requires ${IMMEDIATES};\n${code.replace(UNIFORM_PARAMS, "var<immediate> params: Params;\n")}`;
+}
 
 /** Builds a shader's text: parameters, bindings, the library functions used, and the body. */
 export class ShaderText {
@@ -67,7 +77,7 @@ export class ShaderText {
       (this.#halfs || code.includes("t_to_half(") ? "enable f16;\n" : "") +
       (code.includes("subgroupShuffle") ? "enable subgroups;\n" : "") +
       `struct Params {\n${fields}}\n` +
-      "@group(0) @binding(0) var<uniform> params: Params;\n" +
+      UNIFORM_PARAMS +
       status +
       this.#declarations.map((d) => `${d}\n`).join("") +
       libraryFor(code) +
