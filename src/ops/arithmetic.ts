@@ -428,25 +428,25 @@ export function clampMax(input: Tensor, ...args: ArgsOf<typeof CLAMP_MAX>): Tens
 
 const LERP = signature<{ end: Tensor; weight: Operand }>()("lerp", ["end", "weight"]);
 
+const LERP_FROM_INPUT: Lowering = (k, [x, y, w]) => k.add(x!, k.mul(w!, k.sub(y!, x!)));
+const LERP_FROM_END: Lowering = (k, [x, y, w]) => k.sub(y!, k.mul(k.sub(y!, x!), k.sub(k.lit(1, w!), w!)));
+const LERP_FROM_NEARER: Lowering = (k, args) => {
+  const near = k.compare("lt", k.un("abs", args[2]!), k.lit(0.5, args[2]!));
+  return k.select(near, LERP_FROM_INPUT(k, args), LERP_FROM_END(k, args));
+};
+
 /** `input + weight * (end - input)`. */
 export function lerp(input: Tensor, ...args: ArgsOf<typeof LERP>): Tensor {
   const { end, weight } = parse(LERP, args, input);
   checkTensor("lerp", "end", end);
   const dtype = resultType(input, end);
-  // Computed from the nearer end, so that weight 1 gives `end` exactly.
-  const out = elementwise(
-    "lerp",
-    5,
-    [input, end, checkOperand("lerp", "weight", weight)],
-    dtype,
-    dtype,
-    (k, [x, y, w]) => {
-      const one = k.lit(1, w!);
-      const near = k.compare("lt", k.un("abs", w!), k.lit(0.5, w!));
-      const difference = k.sub(y!, x!);
-      return k.select(near, k.add(x!, k.mul(w!, difference)), k.sub(y!, k.mul(difference, k.sub(one, w!))));
-    },
-  );
+  const operand = checkOperand("lerp", "weight", weight);
+  // Computed from the nearer end, so that weight 1 gives `end` exactly. Which one that is is known of a number.
+  let [name, lower] = ["lerp:input", LERP_FROM_INPUT];
+  if (isTensor(operand)) {
+    [name, lower] = ["lerp", LERP_FROM_NEARER];
+  } else if (!(Math.abs(Number(operand)) < 0.5)) [name, lower] = ["lerp:end", LERP_FROM_END];
+  const out = elementwise(name, 5, [input, end, operand], dtype, dtype, lower);
   recordOperands(isTensor(weight) ? "LerpBackward1" : "LerpBackward0", out, [
     wrt(input, [weight], (g, w) => g.mul(isTensor(w) ? w.neg().add(1) : 1 - Number(w))),
     wrt(end, [weight], (g, w) => g.mul(w)),

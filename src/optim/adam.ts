@@ -75,8 +75,10 @@ export class Adam extends Optimizer<AdamOptions> {
       largest.copy_(largest.maximum(square));
       second = largest;
     }
-    const root = Math.sqrt(1 - beta2 ** step);
-    const denominator = second.sqrt().div(root).add(eps);
+    const denominator = second
+      .sqrt()
+      .mul(1 / Math.sqrt(1 - beta2 ** step))
+      .add(eps);
     p.addcdiv_(mean, denominator, { value: -lr / (1 - beta1 ** step) });
   }
 }
