@@ -177,6 +177,31 @@ export function hostValueWhere(tensor: Tensor, is: (value: number) => boolean): 
   return null;
 }
 
+/** Position of the first of some int32 numbers that is not from `low` to below `end`; -1 if there is none. Alone, so that the engine knows the array's kind. */
+function outside(values: Int32Array, from: number, to: number, low: number, end: number): number {
+  const count = (end - low) >>> 0;
+  for (let i = from; i < to; i++) if ((values[i]! - low) >>> 0 >= count) return i;
+  return -1;
+}
+
+/** The first element that is not from `low` to below `end` (nor `except`), among values that the host knows, as `hostValueWhere`. */
+export function hostValueOutside(
+  tensor: Tensor,
+  low: number,
+  end: number,
+  except: number | null = null,
+): number | null {
+  const { impl } = tensor;
+  const { host } = impl.storage.node;
+  if (host instanceof Int32Array && isContiguous(impl.shape, impl.strides)) {
+    const to = impl.offset + numel(impl.shape);
+    let at = outside(host, impl.offset, to, low, end);
+    while (at >= 0 && host[at] === except) at = outside(host, at + 1, to, low, end);
+    return at < 0 ? null : host[at]!;
+  }
+  return hostValueWhere(tensor, (v) => (v < low || v >= end) && v !== except);
+}
+
 /** The same values in row-major order without gaps, off the tape; the tensor's own storage where it is so already. */
 export function denseAlias(tensor: Tensor): Tensor {
   const { impl } = tensor;

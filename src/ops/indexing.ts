@@ -14,7 +14,7 @@ import {
   checkTensor,
   commonBackend,
   convertCopy,
-  hostValueWhere,
+  hostValueOutside,
   iota,
   isTensor,
   mapOp,
@@ -31,7 +31,7 @@ import { aliasWhole, select, slice as sliceDim, unsqueeze } from "./structure.ts
 /** Fails now if an index that the host knows is out of range. Negative ones count from the end where `wraps`. */
 export function checkHostIndex(op: string, index: Tensor, size: number, dim: number, wraps: boolean): void {
   const low = wraps ? -size : 0;
-  const value = hostValueWhere(index, (v) => v < low || v >= size);
+  const value = hostValueOutside(index, low, size);
   if (value !== null)
     throw new IndexError(`${op}: index ${value} is out of bounds for dimension ${dim} with size ${size}`);
 }

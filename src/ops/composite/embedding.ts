@@ -6,7 +6,7 @@ import { isFloat } from "../../dtype.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../errors.ts";
 import { sameShape, showShape } from "../../graph/view.ts";
 import type { Tensor } from "../../tensor.ts";
-import { checkTensor, hostValueWhere } from "../apply.ts";
+import { checkTensor, hostValueOutside } from "../apply.ts";
 import { countLike } from "../creation.ts";
 import { scatterInto } from "../indexing.ts";
 import { searchsorted } from "../sort.ts";
@@ -137,7 +137,7 @@ export function oneHot(input: Tensor, ...args: ArgsOf<typeof ONE_HOT>): Tensor |
     throw new DTypeError(`oneHot: expected int32 class indices, got ${input.dtype}; convert with .to("int32")`);
   if (checkInteger("oneHot", "numClasses", numClasses) === -1) return countClasses(input);
   if (numClasses < 1) throw new ArgumentError(`oneHot: numClasses must be positive, got ${numClasses}`);
-  const wrong = hostValueWhere(input, (v) => v < 0 || v >= numClasses);
+  const wrong = hostValueOutside(input, 0, numClasses);
   if (wrong !== null)
     throw new ArgumentError(`oneHot: class index ${wrong} must be from 0 to below numClasses = ${numClasses}`);
   return hot(input, numClasses);

@@ -6,7 +6,7 @@ import { isFloat } from "../../dtype.ts";
 import { ArgumentError, DTypeError, IndexError, ShapeError } from "../../errors.ts";
 import { broadcastShapes, sameShape, showShape } from "../../graph/view.ts";
 import type { Tensor } from "../../tensor.ts";
-import { checkTensor, hostValueWhere } from "../apply.ts";
+import { checkTensor, hostValueOutside } from "../apply.ts";
 import { gatherFor } from "../indexing.ts";
 import { logSoftmax } from "./softmax.ts";
 
@@ -79,7 +79,7 @@ function checkClasses(op: string, input: Tensor, target: Tensor): void {
 
 /** Fails now for a class that the host knows to be none of `classes`. */
 function checkKnownClasses(op: string, target: Tensor, classes: number, ignoreIndex: number): void {
-  const value = hostValueWhere(target, (v) => (v < 0 || v >= classes) && v !== ignoreIndex);
+  const value = hostValueOutside(target, 0, classes, ignoreIndex);
   if (value !== null)
     throw new IndexError(
       `${op}: target ${value} is out of bounds: there are ${classes} classes, 0 to ${classes - 1} ` +
