@@ -13,6 +13,8 @@ export interface MeasureOptions {
   readonly budget: number;
   /** Seconds that a sample should last at least, by repetition. */
   readonly sampleTime: number;
+  /** Milliseconds that the machine is left alone before each sample: threads of the library before it may wait for more work without sleeping. */
+  readonly pause?: number;
   /** Measures the GPU's own time around runs, where that is possible. */
   readonly gpuTime?: GpuClock;
 }
@@ -146,6 +148,8 @@ async function enter(
 async function sample(entry: Entry, inputs: readonly HostArray[], options: MeasureOptions): Promise<void> {
   const { instance, repeat } = entry;
   await instance.load(inputs);
+  const { pause = 0 } = options;
+  if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
   const throughput = (await timed(instance, repeat)).seconds / repeat;
   // A single operation, timed by itself where the sample above holds several.
   const latency = repeat === 1 ? throughput : (await timed(instance, 1)).seconds;

@@ -41,6 +41,9 @@ export function headingOf(device: "cpu" | "webgpu", mode: ThreadMode, adapter: A
     : `WebGPU on ${name}`;
 }
 
+/** Milliseconds after which the threads of all libraries sleep (those of OpenBLAS spin for 2^26 cycles). */
+const PAUSE = 25;
+
 /** Measures and prints all rows that are asked for. */
 export async function runOps(options: BenchOptions, mode: ThreadMode): Promise<OpsResult> {
   const { device } = options;
@@ -75,6 +78,7 @@ export async function runOps(options: BenchOptions, mode: ThreadMode): Promise<O
       samples: options.samples,
       budget: options.budget,
       sampleTime: options.quick ? 0.01 : 0.03,
+      pause: mode === "all" ? PAUSE : 0,
       ...(clock === undefined ? {} : { gpuTime: clock }),
     });
     const row: RowResult = { id, title, bound, flops, bytes, outcomes };

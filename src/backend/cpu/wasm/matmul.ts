@@ -77,6 +77,28 @@ function up(x: number, to: number): number {
   return Math.ceil(x / to) * to;
 }
 
+/** Fewest rows of a task of several, and what a task costs beside its rows, in rows. */
+const LEAST_ROWS = 6 * TILE_ROWS;
+const COST_OF_TASK = 3;
+
+/** Rows that a task takes, so that threads that each take the next one end together. */
+export function rowsOfTask(m: number, threads: number): number {
+  let best = BLOCK_ROWS;
+  if (threads > 1) {
+    let soonest = Infinity;
+    for (let rows = BLOCK_ROWS; rows >= LEAST_ROWS; rows -= TILE_ROWS) {
+      // All tasks are equal but for the last, which a thread takes that is free first.
+      const whole = Math.floor(m / rows);
+      const rest = m - whole * rows;
+      const each = rows + COST_OF_TASK;
+      const behind = Math.max(whole % threads > 0 ? each : 0, rest > 0 ? rest + COST_OF_TASK : 0);
+      const end = Math.floor(whole / threads) * each + behind;
+      if (end < soonest) [best, soonest] = [rows, end];
+    }
+  }
+  return Math.min(best, up(Math.ceil(m / Math.ceil(m / best)), TILE_ROWS));
+}
+
 /** From how many multiply-adds on threads are worth it. */
 const LARGE = 2 ** 20;
 /** Bytes of scratch for one tile, before the packed A of a thread. */
@@ -118,10 +140,7 @@ export class Multiplier {
   #one(program: SharedProgram, type: GemmType, item: number, { m, n, k, a, b, c }: Product, large: boolean): void {
     const depth = Math.min(k, BLOCK_K);
     const columns = Math.min(n, BLOCK_COLUMNS);
-    // Enough tasks that threads end together.
-    const blocks = Math.ceil(m / BLOCK_ROWS);
-    const tasks = large && blocks < 4 * this.#pool.threads ? 2 * blocks : blocks;
-    const rows = up(Math.ceil(m / tasks), TILE_ROWS);
+    const rows = rowsOfTask(m, large ? this.#pool.threads : 1);
     const bytesB = up(up(columns, tileColumns(type)) * depth * item, 64);
     const bytesA = up(rows * depth * item, 64) + TILE_BYTES;
     const scratch = this.#heap.scratch(bytesB + bytesA * this.#pool.threads);
