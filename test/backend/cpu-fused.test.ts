@@ -270,11 +270,13 @@ describe("columns of many rows", () => {
     ["bool", "all"],
   ])("%s %s, with values of rows, of columns and of both", async (dtype, kind) => {
     const next = numbers(17);
-    // Blocks, rows in two dimensions, columns: not a multiple of four, and more than a task takes.
+    // Blocks, rows in two dimensions, columns: not a multiple of four, in parts, many, and many in parts.
     for (const [blocks, high, rows, columns] of [
       [1, 3, 43, 37],
       [3, 1, 129, 64],
+      [2, 64, 40, 130],
       [1, 2, 40, 2087],
+      [1, 5, 41, 2087],
     ] as const) {
       const count = blocks * high * rows * columns;
       const isArg = kind === "argmax";

@@ -32,14 +32,13 @@ const LONG_ROW = 131072;
 const ELEMENTS_A_PIECE = 65536;
 /** Elements (weighted) of a kernel from which on threads are worth it. */
 const LARGE = 2 ** 18;
-/**
- * Reductions along columns go row by row from so many rows on, and so many columns. A task takes at most `MAX_COLUMNS`, for which the nearest cache holds what
- * accumulates.
- */
+/** Reductions along columns go row by row from so many rows on, and so many columns; beyond so many elements in parts of that size. */
 const TALL = 64;
 const LEAST_COLUMNS = 32;
-const MAX_COLUMNS = 2048;
-const TASKS_A_THREAD = 2;
+/** Columns from which on the nearest cache does not hold what accumulates, and those that are taken together at most. */
+const WIDE = 2048;
+const MAX_COLUMNS = 16384;
+const ELEMENTS_A_PART = 2 ** 18;
 /** Longest row of which values are kept from pass to pass. */
 const MAX_CARRIED_ELEMENTS = 65536;
 /**
@@ -109,8 +108,8 @@ export interface FusedKernel {
   /** The same without values kept from pass to pass, for rows that are too long for that. */
   plain: Compiled | null;
   pieces: Compiled | null;
-  /** Row by row, for reductions along columns of many rows; null where that is not to be had, undefined if it was not tried yet. */
-  tall: TallCompiled | null | undefined;
+  /** Row by row, for reductions along few and along many columns of many rows; null where that is not to be had, undefined if it was not tried yet. */
+  readonly tall: [narrow: TallCompiled | null | undefined, wide: TallCompiled | null | undefined];
   /** Rough number of elements of an addition that one of its elements costs. */
   readonly weight: number;
 }
@@ -174,7 +173,14 @@ export class WasmEngine {
     if (module === null) return null;
     this.#pending.delete(structure.key);
     const weight = 1 + kernel.bytes.length / 2000;
-    return { structure, whole: this.#instance(kernel, module), plain: null, pieces: null, tall: undefined, weight };
+    return {
+      structure,
+      whole: this.#instance(kernel, module),
+      plain: null,
+      pieces: null,
+      tall: [undefined, undefined],
+      weight,
+    };
   }
 
   /** A compiled module, or null if the engine refuses its size here. */
@@ -324,9 +330,12 @@ export class WasmEngine {
     const lanes = walk.mode === "rows" ? 1 : sizes[walk.laneDim]!;
     const large = rows * lanes * inner * kernel.weight >= LARGE;
     if (walk.mode === "columns" && inner >= TALL && lanes >= LEAST_COLUMNS) {
-      if (kernel.tall === undefined) kernel.tall = isTall(walk) ? this.#tall(kernel.structure) : null;
-      if (kernel.tall !== null) {
-        this.#runTall(kernel.tall, rows, lanes, large);
+      const form = Number(lanes > WIDE);
+      if (kernel.tall[form] === undefined)
+        kernel.tall[form] = isTall(walk) ? this.#tall(kernel.structure, form === 1) : null;
+      const tall = kernel.tall[form];
+      if (tall !== null && tall !== undefined) {
+        this.#runTall(tall, rows, lanes, inner, sizes[walk.innerDims[0]!]!, large);
         return;
       }
     }
@@ -342,21 +351,40 @@ export class WasmEngine {
     if (scratch !== null) this.heap.release(scratch.address, scratch.bytes);
   }
 
-  #tall(structure: FusedStructure): TallCompiled | null {
-    const kernel = renderTall(structure, this.features);
+  #tall(structure: FusedStructure, isWide: boolean): TallCompiled | null {
+    const kernel = renderTall(structure, this.features, isWide);
     const compiled = this.#variant(kernel);
     return compiled === null ? null : { ...compiled, scratch: kernel.scratch };
   }
 
-  #runTall({ program, scratch }: TallCompiled, rows: number, lanes: number, large: boolean): void {
-    const { threads } = this.pool;
-    const share = threads === 1 ? lanes : Math.ceil(lanes / (TASKS_A_THREAD * threads));
-    const step = Math.min(MAX_COLUMNS, Math.max(LEAST_COLUMNS, 16 * Math.ceil(share / 16)));
-    const perRow = Math.ceil(lanes / step);
-    const bytes = (scratch * step) / 4;
-    const memory = this.heap.scratch(bytes * threads);
-    this.#job([PARAMETERS, rows, 1, lanes, step, perRow, memory.address, bytes]);
-    this.pool.run(KIND.run, program, rows * perRow, large);
+  /** Reductions of `inner` elements, `size` of them in the first dimension, along each of so many columns of so many rows. */
+  #runTall(
+    { program, scratch }: TallCompiled,
+    rows: number,
+    columns: number,
+    inner: number,
+    size: number,
+    large: boolean,
+  ): void {
+    const width = Math.min(columns, MAX_COLUMNS);
+    const bytes = 64 * Math.ceil((scratch * Math.ceil(width / 4)) / 64);
+    const step = Math.max(1, Math.floor((ELEMENTS_A_PART * size) / (width * inner)));
+    const parts = Math.ceil(size / step);
+    const memory = this.heap.scratch(bytes * Math.max(parts, this.pool.threads));
+    if (parts === 1) {
+      const rowStep = Math.max(1, Math.min(rows, Math.floor(ELEMENTS_A_TASK / (width * inner))));
+      const perRow = Math.ceil(columns / width);
+      this.#job([PARAMETERS, rows, rowStep, columns, width, perRow, memory.address, bytes]);
+      this.pool.run(KIND.run, program, Math.ceil(rows / rowStep) * perRow, large);
+    } else
+      for (let row = 0; row < rows; row++)
+        for (let first = 0; first < columns; first += width) {
+          const end = Math.min(first + width, columns);
+          this.#job([PARAMETERS, row, size, step, first, end, memory.address, bytes]);
+          this.pool.run(KIND.part, program, parts, large);
+          this.#job([PARAMETERS, row, parts, bytes, first, end, memory.address]);
+          this.pool.run(KIND.join, program, 1, false);
+        }
     this.heap.release(memory.address, memory.bytes);
   }
 

@@ -34,6 +34,8 @@ export const JOB_HEADER = 4;
  * What a job's words are, after the header, and its tasks:
  * - run: a fused kernel. [parameters, rows, rows a task, lanes, lanes a task, tasks a row, scratch, bytes of scratch a thread]
  * - piece: part of a row. [phase or -1 to store, parameters, row, length, elements a task, state, bytes of state a task]
+ * - part: rows of a reduction along columns. [parameters, row, length, elements a task, first column, end of columns, state, bytes of state a task]
+ * - join: results of such parts. [parameters, row, parts, bytes of state a part, first column, end of columns, state]
  * - pack: panels of B. [source, across, along, columns, k, target, columns a task, bytes of an element]
  * - gemm: blocks of rows of C. [a, row stride, column stride, m, n, k, packed B, c, bytes of a row of C, accumulate, rows a task, scratch,
  *   bytes of scratch a thread]
@@ -79,6 +81,8 @@ export const KIND = {
   scan: 11,
   gemv: 12,
   scatter: 13,
+  part: 14,
+  join: 15,
 } as const;
 
 /** Runs task `t` of the job whose own words start at `at`; `heap` is all of the memory, `thread` numbers who runs it. */
@@ -262,6 +266,11 @@ export function runTask(kind: number, heap: Int32Array, at: number, entries: Ent
     const width = Math.min(w(12), w(8) - first);
     const [out, source] = [w(0) + first * w(9), w(4) + first * w(10)];
     entries["rows"]!(out, w(1), w(2), w(3), source, w(5), w(6), w(7), width, w(9), w(10), w(11));
+  } else if (kind === 14) {
+    const start = t * w(3);
+    entries["part"]!(w(0), w(1), start, Math.min(start + w(3), w(2)), w(4), w(5), w(6) + t * w(7));
+  } else if (kind === 15) {
+    entries["join"]!(w(0), w(1), w(2), w(3), w(4), w(5), w(6));
   } else {
     const list = (w(0) >>> 2) + 3 * t;
     const [a, b, c] = [heap[list]!, heap[list + 1]!, heap[list + 2]!];
