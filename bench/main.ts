@@ -15,7 +15,8 @@ import { buildGradients, installPeers } from "./support/peers.ts";
 const UNMET = 3;
 
 /** jax-js's `jit` recurses over what it traced: a thousand operations are too many for the stack that Node takes by default, and no more than half of what systems but Windows give. */
-const FLAGS = process.platform === "win32" ? [] : ["--stack-size=4000"];
+const STACK = process.platform === "win32" ? [] : ["--stack-size=4000"];
+const FLAGS = ["--expose-gc", ...STACK];
 
 /** Runs one part in this process. */
 async function runPart(command: Command, options: BenchOptions, mode: ThreadMode): Promise<unknown> {

@@ -32,13 +32,14 @@ const LONG_ROW = 131072;
 const ELEMENTS_A_PIECE = 65536;
 /** Elements (weighted) of a kernel from which on threads are worth it. */
 const LARGE = 2 ** 18;
-/** Reductions along columns go row by row from so many rows on, and so many columns; beyond so many elements in parts of that size. */
+/** Reductions along columns go row by row from so many rows on, and so many columns; beyond so many elements in parts of that size, or fewer and larger ones. */
 const TALL = 64;
 const LEAST_COLUMNS = 32;
 /** Columns from which on the nearest cache does not hold what accumulates, and those that are taken together at most. */
 const WIDE = 2048;
 const MAX_COLUMNS = 16384;
 const ELEMENTS_A_PART = 2 ** 18;
+const MOST_PARTS = 64;
 /** Longest row of which values are kept from pass to pass. */
 const MAX_CARRIED_ELEMENTS = 65536;
 /**
@@ -368,7 +369,7 @@ export class WasmEngine {
   ): void {
     const width = Math.min(columns, MAX_COLUMNS);
     const bytes = 64 * Math.ceil((scratch * Math.ceil(width / 4)) / 64);
-    const step = Math.max(1, Math.floor((ELEMENTS_A_PART * size) / (width * inner)));
+    const step = Math.max(1, Math.floor((ELEMENTS_A_PART * size) / (width * inner)), Math.ceil(size / MOST_PARTS));
     const parts = Math.ceil(size / step);
     const memory = this.heap.scratch(bytes * Math.max(parts, this.pool.threads));
     if (parts === 1) {
