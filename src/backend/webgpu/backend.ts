@@ -46,7 +46,7 @@ import { Tuner } from "./tuner.ts";
 export interface WebGpuBackendOptions extends WebGpuOptions {
   /** Adds the text of shaders to errors, and checks each kernel on its own. */
   readonly debug?: boolean | undefined;
-  /** Most bytes of free buffers that are kept for reuse. */
+  /** Most bytes of free buffers that are kept for reuse; without it as many as `keepWithin` leaves room for, until they are idle. */
   readonly poolBytes?: number | undefined;
   /** Milliseconds after which a free buffer that nobody took is given back to the device. */
   readonly idleMs?: number | undefined;
@@ -83,7 +83,6 @@ class Buffer implements DeviceBuffer, Content {
 /** Buffers that a fused kernel may use: what is read together must be there together, and some drivers would take a million. */
 const MOST_BUFFERS = 16;
 
-const DEFAULT_POOL_BYTES = 2 ** 30;
 const DEFAULT_IDLE_MS = 5000;
 /** How much more than was asked for the memory of programs of so many bytes may take, for buffers that a repeated step needs at other times. */
 const ROOM = 1.1;
@@ -187,7 +186,7 @@ export class WebGpuBackend implements Backend {
         },
         now: () => performance.now(),
       },
-      options.poolBytes ?? DEFAULT_POOL_BYTES,
+      options.poolBytes ?? Infinity,
     );
     this.#room = new Room(device, { freeIdle: () => this.#freeIdle(), figures: () => this.memory() });
     this.#stream = new Stream({
