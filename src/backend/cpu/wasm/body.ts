@@ -3,7 +3,7 @@
 import { ITEM_SIZE } from "../../../dtype.ts";
 import type { FusedStructure } from "../../../graph/kernel.ts";
 import type { FunctionBuilder, Local, ModuleBuilder } from "./emitter.ts";
-import { isFromMaximum, isShare } from "./idioms.ts";
+import { isFromMaximum } from "./idioms.ts";
 import { LaneCode, type Lanes } from "./lanes.ts";
 import { expNonPositive } from "./math.ts";
 import { LaneMemory, type LaneRange } from "./memory.ts";
@@ -19,8 +19,6 @@ export const CARRY_SLACK = 64;
 /** What is computed side by side: the values known so far, by instruction, for one group of four lanes (or, without lanes, a row). */
 export interface Copy {
   readonly values: Map<number, Lanes>;
-  /** One divided by reductions, by instruction. */
-  readonly inverses: Map<number, Local>;
   readonly lanes: LaneRange | null;
 }
 
@@ -29,12 +27,12 @@ export type Positions = readonly Local[];
 
 /** A copy for a row: nothing is known yet. */
 export function rowCopy(): Copy {
-  return { values: new Map(), inverses: new Map(), lanes: null };
+  return { values: new Map(), lanes: null };
 }
 
 /** A copy that may learn more, such as what holds only within a loop. */
 export function inner(copy: Copy, lanes: LaneRange | null = copy.lanes): Copy {
-  return { values: new Map(copy.values), inverses: new Map(copy.inverses), lanes };
+  return { values: new Map(copy.values), lanes };
 }
 
 /**
@@ -89,13 +87,6 @@ export class BodyWriter {
   state(r: number): Lanes {
     const part = this.f.op("v128.load64_splat", [this.#parameters], this.walk.layout.state[r]!);
     return this.c.cast({ type: "d", parts: [part, part] }, this.#s.instrs[r]!.type);
-  }
-
-  /** Notes the result of a reduction. */
-  reduced(r: number, copy: Copy, value: Lanes): void {
-    copy.values.set(r, value);
-    if (this.#s.instrs.some((instr, i) => instr.args[1] === r && isShare(this.#s, i)))
-      copy.inverses.set(r, this.c.f32("div", this.c.k(1), value.parts[0]!));
   }
 
   // --- positions ------------------------------------------------------------------------------------------------
@@ -241,13 +232,7 @@ export class BodyWriter {
     });
   }
 
-  #value(
-    i: number,
-    { values, inverses, lanes }: Copy,
-    u: number,
-    positions: Positions,
-    blocks: Map<string, Local[]>,
-  ): Lanes {
+  #value(i: number, { values, lanes }: Copy, u: number, positions: Positions, blocks: Map<string, Local[]>): Lanes {
     const { f, c } = this;
     const s = this.#s;
     const { layout, classes, laneDim } = this.walk;
@@ -284,8 +269,6 @@ export class BodyWriter {
       }
       default: {
         if (isFromMaximum(s, i)) return c.one("f", expNonPositive(c, args[0]!.parts[0]!));
-        const inverse = isShare(s, i) ? inverses.get(instr.args[1]!) : undefined;
-        if (inverse !== undefined) return c.one("f", c.f32("mul", args[0]!.parts[0]!, inverse));
         const second = instr.args.length > 1 ? s.instrs[instr.args[1]!]! : null;
         return operation(c, instr, args, second?.op === "const" ? (second.imm as number) : null);
       }

@@ -3,13 +3,10 @@
 import type { FusedStructure } from "../../../graph/kernel.ts";
 import { BodyWriter, inner, rowCopy, type Carried, type Copy, type Positions } from "./body.ts";
 import { ModuleBuilder, type FunctionBuilder, type Local } from "./emitter.ts";
-import type { Lanes } from "./lanes.ts";
 import type { LaneRange } from "./memory.ts";
 import {
-  addJoined,
   endReduce,
   foldLanes,
-  joinsGroups,
   mergeReduce,
   reductionOf,
   startReduce,
@@ -224,7 +221,7 @@ class KernelWriter {
     const { positions } = atRow(body, row);
     body.level(1, [copy], this.#all, positions, 0);
     this.#walk.reduces.slice(0, phase).forEach((group, p) => {
-      for (const r of group) body.reduced(r, copy, body.state(r));
+      for (const r of group) copy.values.set(r, body.state(r));
       body.level(1, [copy], this.#all, positions, p + 1);
     });
     return positions;
@@ -316,7 +313,7 @@ class KernelWriter {
           const reduction = reductionOf(this.#s, r);
           copies.forEach((copy, u) => {
             if (mode === "rows") foldLanes(c, reduction, accumulators[u]![i]!);
-            this.#body.reduced(r, copy, endReduce(c, reduction, accumulators[u]![i]!));
+            copy.values.set(r, endReduce(c, reduction, accumulators[u]![i]!));
           });
         });
       }
@@ -345,13 +342,6 @@ class KernelWriter {
       phase,
     );
     this.#inner(0, copies, positions, needed, phase, (within) => {
-      const operand = (copy: Copy, r: number): Lanes => copy.values.get(this.#s.instrs[r]!.args[0]!)!;
-      const joined = reductions.map((r) => along && within.length > 1 && joinsGroups(r));
-      group.forEach((r, i) => {
-        if (!joined[i]!) return;
-        const values = within.map((copy) => operand(copy, r));
-        addJoined(c, reductions[i]!, accumulators[0]![i]!, values);
-      });
       within.forEach((copy, u) => {
         const lanes = along ? copy.lanes : null;
         let index: Local | null = null;
@@ -361,8 +351,8 @@ class KernelWriter {
           if (along) index = c.i32("add", index, f.vector("i32x4", first, first + 1, first + 2, first + 3));
         }
         group.forEach((r, i) => {
-          if (joined[i]!) return;
-          stepReduce(c, reductions[i]!, accumulators[u]![i]!, operand(copy, r), index, lanes?.mask ?? null);
+          const x = copy.values.get(this.#s.instrs[r]!.args[0]!)!;
+          stepReduce(c, reductions[i]!, accumulators[u]![i]!, x, index, lanes?.mask ?? null);
         });
       });
       if (!counts) return;

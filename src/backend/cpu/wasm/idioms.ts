@@ -1,4 +1,4 @@
-/** What is known of a kernel's values beyond their types, where it saves instructions: a softmax's exponentials are at most 1, and so are its shares. */
+/** What is known of a kernel's values beyond their types, where it saves instructions. */
 
 import type { FusedStructure } from "../../../graph/kernel.ts";
 
@@ -11,12 +11,4 @@ export function isFromMaximum({ instrs }: FusedStructure, i: number): boolean {
   const [x, most] = from.args as readonly [number, number];
   const maximum = instrs[most]!;
   return maximum.op === "reduce" && maximum.imm === "max" && maximum.args[0] === x;
-}
-
-/** True for `e / sum(e)` where `e` is `exp(x - max(x))`: of numbers from 0 to 1 by one that is at least 1, or of NaN. */
-export function isShare(s: FusedStructure, i: number): boolean {
-  const { op, args } = s.instrs[i]!;
-  if (op !== "div" || !isFromMaximum(s, args[0]!)) return false;
-  const sum = s.instrs[args[1]!]!;
-  return sum.op === "reduce" && sum.imm === "sum" && sum.type === "f" && sum.args[0] === args[0];
 }

@@ -99,13 +99,6 @@ export class LaneCode {
     return this.relaxed ? this.f32("relaxed_nmadd", a, b, c) : this.f32("sub", c, this.f32("mul", a, b));
   }
 
-  /** Sum of float32 vectors, by halves. */
-  total(terms: readonly Local[]): Local {
-    if (terms.length === 1) return terms[0]!;
-    const middle = terms.length >> 1;
-    return this.f32("add", this.total(terms.slice(0, middle)), this.total(terms.slice(middle)));
-  }
-
   /** a * b + c of float64. */
   maddd(a: Local, b: Local, c: Local): Local {
     return this.relaxed ? this.f64("relaxed_madd", a, b, c) : this.f64("add", this.f64("mul", a, b), c);

@@ -55,15 +55,15 @@ export function exp(c: LaneCode, x: Local): Local {
   return scale(c, c.f32("add", p, c.k(1)), bits);
 }
 
-/** exp of numbers that are at most 0 (or NaN), 1.1 ULP: 2^n needs no halves there. */
+/** exp of numbers that are at most 0 (or NaN): 2^n needs no halves there. The same bits as `exp` gives. */
 export function expNonPositive(c: LaneCode, x: Local): Local {
-  // The low bits of n + 191, moved up, are the exponent of 2^(n + 64).
-  const rounder = ROUNDER + 191;
+  // The low bits of n + 192, moved up, are the exponent of 2^(n + 65).
+  const rounder = ROUNDER + 192;
   const clamped = c.f32("pmax", x, c.k(-105));
   const shifted = c.madd(clamped, c.k(Math.LOG2E), c.k(rounder));
   const r = remainder(c, clamped, c.f32("sub", shifted, c.k(rounder)));
   const power = c.shift("shl", shifted, 23);
-  return c.f32("mul", c.madd(expLess1(c, r), power, power), c.k(2 ** -64));
+  return c.f32("mul", c.madd(expLess1(c, r), power, power), c.k(2 ** -65));
 }
 
 /** 2^x, 1.1 ULP. */

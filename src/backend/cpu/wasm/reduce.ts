@@ -160,16 +160,6 @@ export function stepReduce(
   next.forEach((part, i) => c.f.copy(acc[i]!, part));
 }
 
-/** True if values that are there side by side are added as they are, and only their sums in float64. */
-export function joinsGroups({ kind, from }: Reduction): boolean {
-  return kind === "sum" && from === "f";
-}
-
-/** Takes in several values of a reduction that `joinsGroups`. */
-export function addJoined(c: LaneCode, r: Reduction, acc: Accumulator, values: readonly Lanes[]): void {
-  stepReduce(c, r, acc, c.one("f", c.total(values.map((value) => value.parts[0]!))), null, null);
-}
-
 /** Takes another accumulator in. */
 export function mergeReduce(c: LaneCode, r: Reduction, acc: Accumulator, other: Accumulator): void {
   merged(c, r, acc, other).forEach((part, i) => c.f.copy(acc[i]!, part));

@@ -8,16 +8,7 @@ import { BodyWriter, inner, rowCopy, type Copy, type Positions } from "./body.ts
 import { ModuleBuilder, type FunctionBuilder, type Local } from "./emitter.ts";
 import type { Features, WasmKernel } from "./fused.ts";
 import type { LaneRange } from "./memory.ts";
-import {
-  addJoined,
-  endReduce,
-  joinsGroups,
-  mergeReduce,
-  reductionOf,
-  startReduce,
-  stepReduce,
-  type Accumulator,
-} from "./reduce.ts";
+import { endReduce, mergeReduce, reductionOf, startReduce, stepReduce, type Accumulator } from "./reduce.ts";
 import { atRow, forRows } from "./rows.ts";
 import { planWalk, type Walk } from "./space.ts";
 
@@ -256,8 +247,7 @@ class TallWriter {
         const reduction = reductionOf(this.#s, r);
         const accumulator = this.#load(i, place);
         const values = within.map((copy) => copy.values.get(this.#s.instrs[r]!.args[0]!)!);
-        if (joinsGroups(reduction)) addJoined(c, reduction, accumulator, values);
-        else for (const value of values) stepReduce(c, reduction, accumulator, value, null, null);
+        for (const value of values) stepReduce(c, reduction, accumulator, value, null, null);
         this.#save(i, accumulator, place);
       });
     });
@@ -272,9 +262,7 @@ class TallWriter {
       const copy = inner(row, lanes);
       const accumulators = this.#group.map((_, i) => this.#load(i, place));
       before(accumulators, place);
-      this.#group.forEach((r, i) =>
-        body.reduced(r, copy, endReduce(body.c, reductionOf(this.#s, r), accumulators[i]!)),
-      );
+      this.#group.forEach((r, i) => copy.values.set(r, endReduce(body.c, reductionOf(this.#s, r), accumulators[i]!)));
       body.level(this.#walk.levelOf[this.#walk.laneDim]!, [copy], once, at!, 1);
       for (const t of stores) body.store(t.access, t.value, copy, at!);
     });
