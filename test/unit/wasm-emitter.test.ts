@@ -1,7 +1,7 @@
 /** The assembler for WebAssembly modules. */
 
 import { describe, expect, test } from "vitest";
-import { ModuleBuilder, type FunctionBuilder, type WasmType } from "../../src/backend/cpu/wasm/emitter.ts";
+import { ModuleBuilder, type FunctionBuilder, type Local, type WasmType } from "../../src/backend/cpu/wasm/emitter.ts";
 import { OPS, type OpName } from "../../src/backend/cpu/wasm/opcodes.ts";
 
 type Exported = Record<string, (...args: number[]) => number>;
@@ -50,6 +50,59 @@ describe("instructions", () => {
     expect(() => f.copy(f.args[0]!, f.args[1]!)).toThrow("v128 cannot be copied to i32");
     expect(() => f.effect("i32.eqz", [f.args[0]!])).toThrow("has a result");
     expect(() => f.op("i32.store", [f.args[0]!, f.args[0]!])).toThrow("has no result");
+  });
+});
+
+describe("interleaved bodies", () => {
+  test("give what they give one after the other", () => {
+    const body = (f: FunctionBuilder, x: number) => (): Local => {
+      const y = f.op("i32.mul", [f.args[0]!, f.const("i32", x)]);
+      const chosen = f.variable(x);
+      f.if(f.op("i32.gt_s", [y, f.const("i32", 10)]), () => f.add(chosen, y));
+      f.block((out) => {
+        f.branch(out, f.op("i32.lt_s", [y, f.const("i32", 7)]));
+        f.add(chosen, 1000);
+      });
+      return f.select(chosen, f.op("i32.add", [chosen, y]), y);
+    };
+    const sum = (write: (f: FunctionBuilder, bodies: (() => Local)[]) => Local[]): number =>
+      evaluate([4], "i32", (f) => {
+        const [a, b, c] = write(
+          f,
+          [1, 2, 5].map((x) => body(f, x)),
+        );
+        f.return(f.op("i32.add", [f.op("i32.mul", [a!, b!]), c!]));
+      });
+    const apart = sum((_, bodies) => bodies.map((run) => run()));
+    expect(apart).toBe((4 + 1) * (8 + 1002) + 20 + 1025);
+    expect(sum((f, bodies) => f.interleave(bodies))).toBe(apart);
+  });
+
+  test("of different lengths are whole, and what follows is, too", () => {
+    const result = evaluate([3, 4], "i32", (f) => {
+      const [x, y] = f.args as [Local, Local];
+      const before = f.op("i32.add", [x, y]);
+      const [a, b] = f.interleave([
+        () => f.op("i32.mul", [before, before]),
+        () => f.op("i32.sub", [f.op("i32.add", [before, x]), f.op("i32.mul", [y, y])]),
+      ]);
+      f.return(f.op("i32.add", [a!, b!]));
+    });
+    expect(result).toBe(49 + (7 + 3 - 16));
+  });
+
+  test("take turns", () => {
+    const code = (isTurned: boolean): string => {
+      const module = new ModuleBuilder(false);
+      const f = module.function("f", ["i32"]);
+      const bodies = [1, 2].map((x) => () => f.effect("i32.store", [f.args[0]!, f.const("i32", x)]));
+      if (isTurned) f.interleave(bodies);
+      else for (const body of bodies) body();
+      return module.bytes().join();
+    };
+    // local.set 1 (0x21 1) of the first is followed by the constant 2 (0x41 2) of the second.
+    expect(code(true)).toContain("33,1,65,2");
+    expect(code(false)).not.toContain("33,1,65,2");
   });
 });
 

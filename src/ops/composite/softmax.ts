@@ -29,7 +29,9 @@ export function softmax(input: Tensor, ...args: ArgsOf<typeof SOFTMAX>): Tensor 
   else {
     const v = x.detach();
     const e = v.sub(v.amax(dim, true)).exp();
-    out = e.div(e.sum(dim, true));
+    const total = e.sum(dim, true);
+    // A reciprocal for each row saves a division for each element; as float16 it would be too coarse.
+    out = x.dtype === "float16" ? e.div(total) : e.mul(total.reciprocal());
   }
   record("SoftmaxBackward0", out, [[x, [out], (g, y) => softmaxSlope(g, y, dim)]]);
   return out;

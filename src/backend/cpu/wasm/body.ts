@@ -222,9 +222,10 @@ export class BodyWriter {
         return;
       }
       if (instr.args.some((a) => !first.values.has(a))) return;
+      const own = varies[i]! ? copies : [first];
+      const values = this.f.interleave(own.map((copy, u) => () => this.#value(i, copy, u, positions, blocks)));
       copies.forEach((copy, u) => {
-        const shared = u > 0 && !varies[i];
-        const value = shared ? first.values.get(i)! : this.#value(i, copy, u, positions, blocks);
+        const value = values[varies[i]! ? u : 0]!;
         copy.values.set(i, value);
         if (this.#carried.get(i) === phase)
           this.f.effect("v128.store", [this.#position(i, positions), value.parts[0]!], 4 * copy.lanes!.shift);

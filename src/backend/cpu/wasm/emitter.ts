@@ -78,7 +78,7 @@ export class FunctionBuilder implements FunctionRef {
   /** The parameters as locals. */
   readonly args: readonly Local[];
   readonly #module: ModuleBuilder;
-  readonly #code: number[] = [];
+  #code: number[] = [];
   /** Constants, set once at the start of the function: no engine moves them out of loops. */
   readonly #start: number[] = [];
   readonly #constants = new Map<string, Local>();
@@ -87,6 +87,8 @@ export class FunctionBuilder implements FunctionRef {
   #lastSet = -1;
   #lastLocal = -1;
   #depth = 0;
+  /** Of a body that is interleaved with others: where its instructions start, and its depth. */
+  #cuts: { readonly at: number[]; readonly depth: number } | null = null;
 
   constructor(module: ModuleBuilder, name: string, params: readonly WasmType[], result: WasmType | null) {
     this.#module = module;
@@ -125,6 +127,13 @@ export class FunctionBuilder implements FunctionRef {
     this.#code.push(...bytes);
   }
 
+  /** Notes that an instruction starts here: nothing of those before is on the stack. */
+  #cut(): void {
+    if (this.#cuts === null || this.#cuts.depth !== this.#depth) return;
+    this.#lastSet = -1;
+    this.#cuts.at.push(this.#code.length);
+  }
+
   /** Pushes operands, the opcode and its immediates; the result stays on the stack. */
   #push(name: OpName, operands: readonly Local[], imm: readonly number[]): WasmType | null {
     const [opcode, types, result, kind] = OPS[name];
@@ -133,6 +142,7 @@ export class FunctionBuilder implements FunctionRef {
       if (operand.type !== LETTER[types[i]!])
         throw new TypeError(`operand ${i} of ${name} is ${operand.type}, not ${LETTER[types[i]!]}`);
     });
+    this.#cut();
     for (const operand of operands) this.#get(operand);
     this.#lastSet = -1;
     if (opcode >= SIMD) {
@@ -180,6 +190,7 @@ export class FunctionBuilder implements FunctionRef {
   /** target = source */
   copy(target: Local, source: Local): void {
     if (target.type !== source.type) throw new TypeError(`${source.type} cannot be copied to ${target.type}`);
+    this.#cut();
     this.#get(source);
     this.#set(target);
   }
@@ -206,6 +217,7 @@ export class FunctionBuilder implements FunctionRef {
 
   /** Gives a number to a local. */
   setConst(target: Local, value: number): void {
+    this.#cut();
     this.#lastSet = -1;
     const code = this.#code;
     if (target.type === "i32") {
@@ -238,6 +250,7 @@ export class FunctionBuilder implements FunctionRef {
   /** condition ? a : b, of scalars or whole vectors. */
   select(condition: Local, a: Local, b: Local): Local {
     const result = this.local(a.type);
+    this.#cut();
     this.#get(a);
     this.#get(b);
     this.#get(condition);
@@ -252,6 +265,7 @@ export class FunctionBuilder implements FunctionRef {
       if (operand.type !== target.params[i])
         throw new TypeError(`argument ${i} of ${target.name} is ${operand.type}, not ${target.params[i]}`);
     });
+    this.#cut();
     for (const operand of operands) this.#get(operand);
     this.#lastSet = -1;
     this.#code.push(0x10);
@@ -260,6 +274,27 @@ export class FunctionBuilder implements FunctionRef {
     const result = this.local(target.result);
     this.#set(result);
     return result;
+  }
+
+  /**
+   * Writes bodies that do not depend on each other, an instruction of each in turn: a processor then finds work that is ready without looking
+   * far ahead. They give no result and leave no block by themselves.
+   */
+  interleave<T>(bodies: readonly (() => T)[]): T[] {
+    if (bodies.length < 2 || this.#cuts !== null) return bodies.map((body) => body());
+    const outer = this.#code;
+    const written = bodies.map((body) => {
+      const at: number[] = [];
+      this.#code = [];
+      this.#cuts = { at, depth: this.#depth };
+      const result = body();
+      return { result, steps: at.map((start, k) => this.#code.slice(start, at[k + 1])) };
+    });
+    this.#code = outer;
+    this.#cuts = null;
+    const most = Math.max(...written.map(({ steps }) => steps.length));
+    for (let k = 0; k < most; k++) for (const { steps } of written) this.#raw(...(steps[k] ?? []));
+    return written.map(({ result }) => result);
   }
 
   #nested(opcode: number, body: (depth: number) => void): void {
@@ -272,16 +307,19 @@ export class FunctionBuilder implements FunctionRef {
 
   /** A block; `branch(depth)` inside it leaves it. */
   block(body: (depth: number) => void): void {
+    this.#cut();
     this.#nested(0x02, body);
   }
 
   /** A loop; `branch(depth)` inside it goes to its start. */
   loop(body: (depth: number) => void): void {
+    this.#cut();
     this.#nested(0x03, body);
   }
 
   /** Runs `then` if the condition is not zero, else `otherwise`. */
   if(condition: Local, then: () => void, otherwise?: () => void): void {
+    this.#cut();
     this.#get(condition);
     this.#nested(0x04, () => {
       then();

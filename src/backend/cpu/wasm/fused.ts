@@ -35,10 +35,9 @@ export interface WasmKernel {
   readonly carried: number;
 }
 
-/** Instructions up to which the lane loop is unrolled, and how far; with a transcendental function among them. */
+/** Instructions up to which the lane loop is unrolled, and how far. */
 const UNROLL_UP_TO = 14;
 const UNROLL = 4;
-const UNROLL_HEAVY = 2;
 /** Share of the values of a kernel that one chain of them makes up, from which on it is unrolled however long it is. */
 const CHAIN_SHARE = 0.75;
 /** Values of a row that are kept at most. */
@@ -52,13 +51,10 @@ const HEAVY = new Set(["exp", "exp2", "expm1", "log", "log2", "log10", "log1p", 
  */
 function copiesOf(walk: Walk): number {
   const { structure: s, classes, laneDim, varies } = walk;
-  if (
-    (s.instrs.length > UNROLL_UP_TO && !isChain(walk)) ||
-    s.instrs.some((i, k) => i.op === "checkIndex" && varies[k]!)
-  )
-    return 1;
-  if (classes.some((c) => c[laneDim] === "s")) return 1;
-  return s.instrs.some((i) => HEAVY.has(i.op)) ? UNROLL_HEAVY : UNROLL;
+  const isShort = s.instrs.length <= UNROLL_UP_TO || isChain(walk);
+  const checks = s.instrs.some((i, k) => i.op === "checkIndex" && varies[k]!);
+  const areNeighbours = classes.every((c) => c[laneDim] !== "s");
+  return isShort && areNeighbours && !checks ? UNROLL : 1;
 }
 
 /** True if nearly every value waits for the one before: one group of lanes would leave the machine idle. */
