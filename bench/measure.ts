@@ -15,6 +15,8 @@ export interface MeasureOptions {
   readonly sampleTime: number;
   /** Milliseconds that the machine is left alone before each sample: threads of the library before it may wait for more work without sleeping. */
   readonly pause?: number;
+  /** Measures once in how many seconds the machine copies a byte; asked in every round, as this may change with what else the machine does. */
+  readonly copy?: () => number;
   /** Measures the GPU's own time around runs, where that is possible. */
   readonly gpuTime?: GpuClock;
 }
@@ -54,6 +56,12 @@ export interface Missing {
 }
 
 export type Outcome = Measured | Missing;
+
+/** What all subjects did, and seconds in which the machine copied a byte meanwhile (null where that was not asked for). */
+export interface Measurement {
+  readonly outcomes: readonly Outcome[];
+  readonly copy: Summary | null;
+}
 
 interface Entry {
   readonly subject: Subject;
@@ -173,7 +181,7 @@ export async function measure(
   subjects: readonly Subject[],
   workload: Workload,
   options: MeasureOptions,
-): Promise<Outcome[]> {
+): Promise<Measurement> {
   const sets = [drawInputs(workload, 1), drawInputs(workload, 2)] as const;
   const outcomes = new Map<string, Outcome>();
   const entries: Entry[] = [];
@@ -182,10 +190,12 @@ export async function measure(
     if ("kind" in entry) outcomes.set(subject.name, entry);
     else entries.push(entry);
   }
+  const copies: number[] = [];
   const begin = performance.now();
   for (let round = 0; round < options.samples; round++) {
     const spent = (performance.now() - begin) / 1e3;
     if (round >= LEAST_SAMPLES && spent + spent / round > options.budget * entries.length) break;
+    if (options.copy !== undefined) copies.push(options.copy());
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[(i + round) % entries.length]!;
       if (entry.failure !== null) continue;
@@ -216,5 +226,8 @@ export async function measure(
           },
     );
   }
-  return subjects.map((s) => outcomes.get(s.name)!);
+  return {
+    outcomes: subjects.map((s) => outcomes.get(s.name)!),
+    copy: copies.length === 0 ? null : summarize(copies),
+  };
 }

@@ -2,7 +2,7 @@
 
 import { measure } from "./measure.ts";
 import { showRow, showSummary, type RowResult } from "./report.ts";
-import { cpuCeiling, gpuCeiling, type Ceiling } from "./support/ceiling.ts";
+import { cpuCeiling, cpuCopy, gpuCeiling, type Ceiling } from "./support/ceiling.ts";
 import { provideGpu } from "./support/dawn.ts";
 import { installGpuClock } from "./support/gpu.ts";
 import { adapterFacts, type AdapterFacts } from "./support/machine.ts";
@@ -66,6 +66,7 @@ export async function runOps(options: BenchOptions, mode: ThreadMode): Promise<O
   const small = device === "cpu" || adapter!.isSoftware;
   const dtype = options.dtypes[0]!;
   const chosen = workloadsOf(dtype).filter((w) => matches(w.id, options.only) && (w.quick || !options.quick));
+  const copy = device === "cpu" ? cpuCopy() : null;
   const rows: RowResult[] = [];
   const left: string[] = [];
   for (const workload of chosen) {
@@ -74,14 +75,15 @@ export async function runOps(options: BenchOptions, mode: ThreadMode): Promise<O
       left.push(id);
       continue;
     }
-    const outcomes = await measure(subjects, workload, {
+    const measured = await measure(subjects, workload, {
       samples: options.samples,
       budget: options.budget,
       sampleTime: options.quick ? 0.01 : 0.03,
       pause: mode === "all" ? PAUSE : 0,
+      ...(copy !== null && bound === "memory" ? { copy } : {}),
       ...(clock === undefined ? {} : { gpuTime: clock }),
     });
-    const row: RowResult = { id, title, bound, flops, bytes, outcomes };
+    const row: RowResult = { id, title, bound, flops, bytes, ...measured };
     rows.push(row);
     console.log(showRow(row, subjects, ceiling));
   }

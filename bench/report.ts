@@ -2,7 +2,7 @@
 
 import type { Measured, Outcome } from "./measure.ts";
 import type { Ceiling } from "./support/ceiling.ts";
-import { geometricMean } from "./support/statistics.ts";
+import { geometricMean, type Summary } from "./support/statistics.ts";
 import { digits, percent, ratio, table, time } from "./support/table.ts";
 import type { Subject } from "./subjects/subject.ts";
 import type { Workload } from "./workloads/workload.ts";
@@ -15,6 +15,8 @@ export interface RowResult {
   readonly flops: number;
   readonly bytes: number;
   readonly outcomes: readonly Outcome[];
+  /** Seconds in which the machine copied a byte while this row was measured; null or missing where it was not asked. */
+  readonly copy?: Summary | null;
 }
 
 /** How ours stands beside the best peer on a row; null where one of the two has no figure. */
@@ -35,8 +37,8 @@ export interface Comparison {
 }
 
 /** What a row needs at least on this machine. */
-export function leastSeconds(row: Pick<RowResult, "flops" | "bytes">, ceiling: Ceiling): number {
-  return Math.max(row.flops / ceiling.flops, row.bytes / ceiling.copy);
+export function leastSeconds(row: Pick<RowResult, "flops" | "bytes" | "copy">, ceiling: Ceiling): number {
+  return Math.max(row.flops / ceiling.flops, row.bytes * (row.copy?.median ?? 1 / ceiling.copy));
 }
 
 /** Ours against the best of the peers, and against native code. */
@@ -122,7 +124,8 @@ export function showRow(row: RowResult, subjects: readonly Subject[], ceiling: C
     ">samples",
   ];
   const reasons = order.flatMap((o) => (o.kind === "measured" ? [] : [`  ${o.subject} ${o.kind}: ${o.reason}`]));
-  return [`${row.id}: ${row.title}`, table(headers, lines), ...reasons, ""].join("\n");
+  const copy = row.copy == null ? [] : [`  a copy meanwhile: ${digits(1e-9 / row.copy.median)} GB/s`];
+  return [`${row.id}: ${row.title}`, table(headers, lines), ...copy, ...reasons, ""].join("\n");
 }
 
 /** Ratios of all rows, worst first, and their geometric mean. */

@@ -90,13 +90,13 @@ async function run(): Promise<void> {
     setStatus(`${workload.title} (${i + 1} of ${chosen.length})`);
     await nextFrame();
     const { id, title, bound, flops, bytes } = workload;
-    const outcomes = await measure(subjects, workload, {
+    const measured = await measure(subjects, workload, {
       samples: full ? 30 : 12,
       budget: full ? 20 : 2,
       sampleTime: 0.03,
       ...(clock === null || device === "cpu" ? {} : { gpuTime: clock }),
     });
-    const row: RowResult = { id, title, bound, flops, bytes, outcomes };
+    const row: RowResult = { id, title, bound, flops, bytes, ...measured };
     rows.push(row);
     addBlock(showRow(row, subjects, ceiling));
   }
