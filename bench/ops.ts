@@ -50,12 +50,14 @@ export async function runOps(options: BenchOptions, mode: ThreadMode): Promise<O
   let adapter: AdapterFacts | null = null;
   let ceiling: Ceiling;
   let clock;
-  if (device === "webgpu") {
+  const copy = device === "cpu" ? cpuCopy() : null;
+  if (copy !== null) ceiling = cpuCeiling(threadsOf(mode), copy);
+  else {
     const gpu = await provideGpu();
     adapter = await adapterFacts(gpu);
     clock = await installGpuClock(gpu);
     ceiling = await gpuCeiling(gpu, adapter.isSoftware);
-  } else ceiling = cpuCeiling(threadsOf(mode));
+  }
   const heading = `${headingOf(device, mode, adapter)}${options.dtypes[0] === "float16" ? ", float16" : ""}`;
   const subjects = (await makeSubjects(device, mode)).filter((s) => matches(s.name, options.subjects));
   console.log(`\n=== ${heading}`);
@@ -66,7 +68,6 @@ export async function runOps(options: BenchOptions, mode: ThreadMode): Promise<O
   const small = device === "cpu" || adapter!.isSoftware;
   const dtype = options.dtypes[0]!;
   const chosen = workloadsOf(dtype).filter((w) => matches(w.id, options.only) && (w.quick || !options.quick));
-  const copy = device === "cpu" ? cpuCopy() : null;
   const rows: RowResult[] = [];
   const left: string[] = [];
   for (const workload of chosen) {

@@ -72,10 +72,9 @@ export function cpuCopy(): () => number {
   return () => best(() => target.set(source), 3) / (2 * source.byteLength);
 }
 
-/** Of one thread of this processor, in WebAssembly and in the engine's own copy. */
-export function cpuCeiling(threads: number): Ceiling {
-  const copyOnce = cpuCopy();
-  const copy = 1 / Math.min(...Array.from({ length: 3 }, copyOnce));
+/** Of one thread of this processor, in WebAssembly and in the engine's own copy, which `copyOnce` measures as `cpuCopy` gives it. */
+export function cpuCeiling(threads: number, copyOnce: () => number): Ceiling {
+  const copy = 1 / Math.min(copyOnce(), copyOnce(), copyOnce());
   const relaxed = WebAssembly.validate(multiplyAddModule(true));
   const { run } = new WebAssembly.Instance(new WebAssembly.Module(multiplyAddModule(relaxed))).exports as {
     run(n: number): number;

@@ -3,7 +3,7 @@
 import * as tg from "#tapegrad";
 import { measure, type GpuClock } from "../../bench/measure.ts";
 import { showRow, showSummary, type RowResult } from "../../bench/report.ts";
-import { cpuCeiling, gpuCeiling } from "../../bench/support/ceiling.ts";
+import { cpuCeiling, cpuCopy, gpuCeiling } from "../../bench/support/ceiling.ts";
 import { installGpuClock } from "../../bench/support/gpu.ts";
 import type { Jax } from "../../bench/subjects/jax-api.ts";
 import { jaxSubject } from "../../bench/subjects/jax.ts";
@@ -80,8 +80,9 @@ async function run(): Promise<void> {
   const notes = subjects.map((s) => `${s.name} ${s.version}`);
   if (missing.length > 0) notes.push(`without ${missing.join("; ")} (run npm run bench once, then npm start)`);
   byId("subjects").textContent = notes.join(", ");
+  const copy = device === "cpu" ? cpuCopy() : null;
   const ceiling =
-    device === "cpu" ? cpuCeiling(navigator.hardwareConcurrency) : await gpuCeiling(navigator.gpu, info.isSoftware);
+    copy !== null ? cpuCeiling(navigator.hardwareConcurrency, copy) : await gpuCeiling(navigator.gpu, info.isSoftware);
   const rows: RowResult[] = [];
   const chosen = WORKLOADS.filter((w) =>
     only.length > 0 ? only.some((word) => w.id.includes(word)) : full || w.quick,
@@ -94,6 +95,7 @@ async function run(): Promise<void> {
       samples: full ? 30 : 12,
       budget: full ? 20 : 2,
       sampleTime: 0.03,
+      ...(copy !== null && bound === "memory" ? { copy } : {}),
       ...(clock === null || device === "cpu" ? {} : { gpuTime: clock }),
     });
     const row: RowResult = { id, title, bound, flops, bytes, ...measured };
