@@ -118,6 +118,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     t4 = t4 + bitcast<f32>(shared1[k]);
   }
   let v4 = t4;
+  let v5 = 1.0f;
+  let v6 = v5 / v4;
   let r1 = params.a1 + o0 * params.a1s0;
   for (var col = lane; col < select(0u, params.cols, live); col += 256u) {
     let n0 = i32(col);
@@ -125,8 +127,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let v0 = b0[at0];
     let v2 = v0 - v1;
     let v3 = t_exp(v2);
-    let v5 = v3 / v4;
+    let v7 = v3 * v6;
     let at1 = r1 + n0;
-    b1[at1] = v5;
+    b1[at1] = v7;
   }
 }
